@@ -1,0 +1,147 @@
+//! Every metric's name, in one table. Rooms count; `control` renders.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    pipeline: String,
+}
+
+type Counts = Family<Labels, Counter>;
+type Levels = Family<Labels, Gauge>;
+
+/// The agent's registry; hands out one set of counters for each pipeline.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    counts: Vec<(&'static str, Counts)>,
+    levels: Vec<(&'static str, Levels)>,
+}
+
+/// One pipeline's counters. Cheap to clone; a clone counts into the same cells.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PipelineMetrics {
+    pub(crate) read_bytes: Counter,
+    pub(crate) read_records: Counter,
+    /// Bytes that a source had and that can't be read any more.
+    pub(crate) gap_bytes: Counter,
+    pub(crate) nul_bytes: Counter,
+    pub(crate) long_lines: Counter,
+    pub(crate) partial_lines: Counter,
+    pub(crate) invalid_utf8_records: Counter,
+    pub(crate) undecodable_records: Counter,
+    pub(crate) committed_records: Counter,
+    pub(crate) committed_bytes: Counter,
+    pub(crate) dropped_records: Counter,
+    pub(crate) acknowledged_records: Counter,
+    /// Acknowledged because the index had them already (409 on a resend).
+    pub(crate) duplicate_records: Counter,
+    pub(crate) dead_letters: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) request_bytes: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) rejected_429: Counter,
+    pub(crate) foreign_version: Counter,
+    /// Bytes that sources have ready and that are not read yet.
+    pub(crate) lag_bytes: Gauge,
+    pub(crate) files: Gauge,
+    pub(crate) owed_bytes: Gauge,
+    pub(crate) owed_records: Gauge,
+    pub(crate) in_flight: Gauge,
+    pub(crate) parked_lanes: Gauge,
+    /// Unix seconds of the last acknowledgement.
+    pub(crate) last_acknowledged_seconds: Gauge,
+}
+
+const COUNTS: &[(&str, &str, fn(&mut PipelineMetrics) -> &mut Counter)] = &[
+    ("read_bytes", "bytes read from the source", |m| &mut m.read_bytes),
+    ("read_records", "records read from the source", |m| &mut m.read_records),
+    ("gap_bytes", "bytes the source had that can't be read any more", |m| &mut m.gap_bytes),
+    ("nul_bytes", "NUL bytes of holes passed over", |m| &mut m.nul_bytes),
+    ("long_lines", "lines longer than max_line_bytes", |m| &mut m.long_lines),
+    ("partial_lines", "lines shipped before their newline was seen", |m| &mut m.partial_lines),
+    ("invalid_utf8_records", "records with invalid UTF-8, replaced", |m| &mut m.invalid_utf8_records),
+    ("undecodable_records", "records that are not of the declared format", |m| &mut m.undecodable_records),
+    ("committed_records", "records made durable on the local disk", |m| &mut m.committed_records),
+    ("committed_bytes", "compressed bytes made durable", |m| &mut m.committed_bytes),
+    ("dropped_records", "records dropped by when_full", |m| &mut m.dropped_records),
+    ("acknowledged_records", "records that Elasticsearch has taken", |m| &mut m.acknowledged_records),
+    ("duplicate_records", "acknowledged records that the index had already", |m| &mut m.duplicate_records),
+    ("dead_letters", "records refused for good, kept as dead letters", |m| &mut m.dead_letters),
+    ("requests", "bulk requests sent", |m| &mut m.requests),
+    ("request_bytes", "compressed bytes sent", |m| &mut m.request_bytes),
+    ("retries", "bulk requests sent again", |m| &mut m.retries),
+    ("rejected_429", "answers or items with status 429", |m| &mut m.rejected_429),
+    ("foreign_version", "external versions issued by someone else", |m| &mut m.foreign_version),
+];
+
+const LEVELS: &[(&str, &str, fn(&mut PipelineMetrics) -> &mut Gauge)] = &[
+    ("lag_bytes", "bytes ready in the source and not read yet", |m| &mut m.lag_bytes),
+    ("files", "files followed", |m| &mut m.files),
+    ("owed_bytes", "compressed bytes committed and not acknowledged", |m| &mut m.owed_bytes),
+    ("owed_records", "records committed and not acknowledged", |m| &mut m.owed_records),
+    ("in_flight", "bulk requests without an answer yet", |m| &mut m.in_flight),
+    ("parked_lanes", "indices that wait for an operator or the cluster", |m| &mut m.parked_lanes),
+    ("last_acknowledged_seconds", "unix time of the last acknowledgement", |m| &mut m.last_acknowledged_seconds),
+];
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        let mut registry = Registry::with_prefix("splashdam");
+        let mut counts = Vec::new();
+        for (name, help, _) in COUNTS {
+            let family = Counts::default();
+            registry.register(*name, *help, family.clone());
+            counts.push((*name, family));
+        }
+        let mut levels = Vec::new();
+        for (name, help, _) in LEVELS {
+            let family = Levels::default();
+            registry.register(*name, *help, family.clone());
+            levels.push((*name, family));
+        }
+        Metrics { registry, counts, levels }
+    }
+
+    /// The counters of pipeline `id`, made on first use.
+    pub(crate) fn pipeline(&self, id: &str) -> PipelineMetrics {
+        let labels = Labels { pipeline: id.to_owned() };
+        let mut cells = PipelineMetrics::default();
+        for ((_, family), (_, _, cell)) in self.counts.iter().zip(COUNTS) {
+            *cell(&mut cells) = family.get_or_create(&labels).clone();
+        }
+        for ((_, family), (_, _, cell)) in self.levels.iter().zip(LEVELS) {
+            *cell(&mut cells) = family.get_or_create(&labels).clone();
+        }
+        cells
+    }
+
+    /// Prometheus text.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(error) => format!("# {error}\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_of_one_pipeline_are_shared_and_rendered_under_its_name() {
+        let metrics = Metrics::new();
+        metrics.pipeline("a").read_records.inc_by(2);
+        metrics.pipeline("a").read_records.inc();
+        metrics.pipeline("b").owed_bytes.set(7);
+        let text = metrics.render();
+        assert!(text.contains("splashdam_read_records_total{pipeline=\"a\"} 3"), "{text}");
+        assert!(text.contains("splashdam_owed_bytes{pipeline=\"b\"} 7"), "{text}");
+    }
+}

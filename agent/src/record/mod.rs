@@ -1,0 +1,17 @@
+//! What is carried from room to room: positions, chunks, rows, members. Plain data and small pure helpers;
+//! nothing here does I/O or reads a clock.
+
+mod bitmap;
+mod chunk;
+mod dead_letter;
+pub(crate) mod gzip;
+mod member;
+mod position;
+mod time;
+
+pub(crate) use bitmap::Bitmap;
+pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Step};
+pub(crate) use dead_letter::DeadLetter;
+pub(crate) use member::Member;
+pub(crate) use position::{Mode, Position, Row, SourceId};
+pub(crate) use time::Timestamp;
