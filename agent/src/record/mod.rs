@@ -6,6 +6,7 @@ mod chunk;
 mod dead_letter;
 pub(crate) mod gzip;
 mod member;
+mod number;
 mod position;
 mod time;
 
@@ -13,5 +14,6 @@ pub(crate) use bitmap::Bitmap;
 pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Step};
 pub(crate) use dead_letter::DeadLetter;
 pub(crate) use member::Member;
+pub(crate) use number::push_number;
 pub(crate) use position::{Mode, Position, Row, SourceId};
 pub(crate) use time::Timestamp;
