@@ -8,6 +8,7 @@
 
 pub mod commands;
 mod config;
+mod log;
 mod metrics;
 
 mod job; //       the scripts people write ──► plan

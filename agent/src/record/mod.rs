@@ -11,7 +11,7 @@ mod position;
 mod time;
 
 pub(crate) use bitmap::Bitmap;
-pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Step};
+pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Refused, Step};
 pub(crate) use dead_letter::DeadLetter;
 pub(crate) use member::Member;
 pub(crate) use number::push_number;
