@@ -6,6 +6,7 @@
 
 #![allow(dead_code, unused_imports)] // while the house is being built
 
+pub mod bench;
 pub mod commands;
 mod config;
 mod log;
