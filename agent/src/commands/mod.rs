@@ -1,1 +1,4 @@
-//! (being built)
+//! What `splashdam` can be told to do, one file per command.
+
+pub(crate) mod check;
+mod matches;
