@@ -1,1 +1,5 @@
-//! (being built)
+//! The corridor: the only code that sees all rooms.
+
+mod agent;
+
+pub(crate) use agent::Agent;
