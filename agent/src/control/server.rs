@@ -127,10 +127,11 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         let there = std::fs::symlink_metadata(&self.path).ok().map(|seen| seen.ino());
-        if there.is_some() && there == self.inode {
-            if let Err(error) = std::fs::remove_file(&self.path) {
-                tracing::warn!(socket = %self.path.display(), %error, "control socket stays behind");
-            }
+        if there.is_none() || there != self.inode {
+            return;
+        }
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(socket = %self.path.display(), %error, "control socket stays behind");
         }
     }
 }

@@ -165,7 +165,7 @@ fn line(number: u64, now: &str) -> String {
     // Mixed so that lines are not all alike; the multiplier is Knuth's.
     let mixed = number.wrapping_mul(2_654_435_761) >> 7;
     let pick = |list: &[&'static str], salt: u64| list[((mixed >> salt) % list.len() as u64) as usize];
-    let status = if mixed % 50 == 0 { 404 } else { 200 };
+    let status = if mixed.is_multiple_of(50) { 404 } else { 200 };
     format!(
         "203.0.113.{} - - [{now}] \"GET {}?{MARK}{number} HTTP/1.1\" {status} {} \"https://example.com{}\" \"{}\"",
         mixed % 254 + 1,
