@@ -8,6 +8,13 @@ mod agent;
 mod codec;
 mod deliver;
 mod ingest;
+mod lane;
+mod lane_attempt;
+mod lane_door;
+mod lane_guard;
+mod lane_landing;
+mod lane_sink;
+mod lane_status;
 mod status;
 
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
