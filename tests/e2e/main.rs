@@ -1,1 +1,1 @@
-//! x
+//! The real binaries, end to end; each module is one promise.
