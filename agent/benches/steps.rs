@@ -21,7 +21,8 @@ fn access_lines() -> Vec<u8> {
 }
 
 fn json_lines() -> Vec<u8> {
-    let line = |i: usize| format!("{{\"level\":\"info\",\"n\":{i},\"http\":{{\"status\":200}},\"text\":\"a \\\"b\\\"\"}}\n");
+    let line =
+        |i: usize| format!("{{\"level\":\"info\",\"n\":{i},\"http\":{{\"status\":200}},\"text\":\"a \\\"b\\\"\"}}\n");
     (0..LINES).map(line).collect::<String>().into_bytes()
 }
 
@@ -29,7 +30,9 @@ fn steps(c: &mut Criterion) {
     let mut group = c.benchmark_group("encode");
     for (name, lines, json) in [("raw", access_lines(), false), ("json", json_lines(), true)] {
         group.throughput(Throughput::Elements(LINES as u64));
-        group.bench_function(name, |b| b.iter_batched(|| lines.clone(), |l| encode(l, json).unwrap(), BatchSize::LargeInput));
+        group.bench_function(name, |b| {
+            b.iter_batched(|| lines.clone(), |l| encode(l, json).unwrap(), BatchSize::LargeInput)
+        });
     }
     group.finish();
 
@@ -47,7 +50,11 @@ fn steps(c: &mut Criterion) {
 
     let created = vec!["{\"create\":{\"status\":201}}"; LINES].join(",");
     let answer = format!("{{\"errors\":false,\"items\":[{created}]}}");
-    let mixed = answer.replace("false", "true").replacen("201}", "400,\"error\":{\"type\":\"document_parsing_exception\",\"reason\":\"x\"}}", 1);
+    let mixed = answer.replace("false", "true").replacen(
+        "201}",
+        "400,\"error\":{\"type\":\"document_parsing_exception\",\"reason\":\"x\"}}",
+        1,
+    );
     let mut group = c.benchmark_group("answer");
     group.throughput(Throughput::Elements(LINES as u64));
     group.bench_function("all created", |b| b.iter(|| assert_eq!(judge(answer.as_bytes(), LINES as u32), LINES)));

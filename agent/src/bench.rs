@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::decode::{Decoder, records};
-use crate::deliver;
+use crate::deliver::{self, Answer, Reply, Sent, Verdict};
 use crate::encode::{Encoder, Scratch};
 use crate::plan::{BufferPlan, DecodePlan, Durability, ElasticsearchPlan, Format};
 use crate::record::{Chunk, Member, Piece, SourceId, Timestamp};
@@ -18,7 +18,8 @@ pub fn encode(lines: Vec<u8>, json: bool) -> std::io::Result<usize> {
     let format = if json { Format::Json } else { Format::Raw };
     let decoder = Decoder::new(&DecodePlan { format, ..DecodePlan::default() }, "host");
     let encoder = Encoder::new("bench", "0123456789", &ElasticsearchPlan::new("http://localhost", "logs"));
-    let chunk = Chunk { source: SourceId(1), path: "/var/log/a.log".into(), offset: 0, data: lines, piece: Piece::Lines };
+    let chunk =
+        Chunk { source: SourceId(1), path: "/var/log/a.log".into(), offset: 0, data: lines, piece: Piece::Lines };
     let mut scratch = Scratch::default();
     let mut encoding = encoder.begin(&mut scratch);
     encoding.source(chunk.source);
@@ -50,7 +51,8 @@ impl Log {
         };
         let text = |e: StoreError| e.to_string();
         let store = Store::open(options).map_err(text)?;
-        let door = store.pipeline("bench", &BufferPlan { max_bytes: 1 << 40, ..BufferPlan::default() }).map_err(text)?;
+        let door =
+            store.pipeline("bench", &BufferPlan { max_bytes: 1 << 40, ..BufferPlan::default() }).map_err(text)?;
         Ok(Log { store, door })
     }
 
@@ -75,5 +77,10 @@ impl Log {
 /// Judges a bulk answer; returns how many documents are done.
 #[must_use]
 pub fn judge(answer: &[u8], items: u32) -> usize {
-    deliver::count_done(answer, items)
+    let reply = Reply { status: 200, body: answer.to_vec(), ..Reply::default() };
+    match deliver::judge(&reply, &[Sent { items, before: false }], Timestamp(0)) {
+        Answer::AllDone => items as usize,
+        Answer::Items(verdicts) => verdicts.iter().filter(|verdict| **verdict == Verdict::Done).count(),
+        Answer::Whole(_) => 0,
+    }
 }

@@ -3,14 +3,13 @@
 //! It reads files and looks at what globs match now; it writes nothing and opens no connection.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use super::matches;
+use super::{Exit, matches};
 use crate::config::{self, Config, Found};
-use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, View};
+use crate::job::{OWN_VIEW, Problem, Problems, View};
 use crate::plan::{FilePlan, IndexPart, IndexPlan, Plan, SourcePlan};
 
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -18,19 +17,19 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const UNSEEN: &str = "/run/credentials/splashdam.service";
 
 /// 0 if all is well (warnings may be), else 1.
-pub(crate) fn check(files: &[PathBuf], config: &Path) -> ExitCode {
+pub(crate) fn check(files: &[PathBuf], config: &Path) -> Exit {
     let mut out = io::stdout().lock();
     let mut err = io::stderr().lock();
     match check_into(files, config, &mut out, &mut err) {
-        Ok(true) => ExitCode::SUCCESS,
+        Ok(true) => Exit::Ok,
         // Nobody is left to tell when the output is closed.
-        Ok(false) | Err(_) => ExitCode::FAILURE,
+        Ok(false) | Err(_) => Exit::Problems,
     }
 }
 
 /// Whether all is well.
 fn check_into(files: &[PathBuf], config: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<bool> {
-    let (found, mut problems) = if files.is_empty() { examine_service(config) } else { examine_files(files) };
+    let (found, mut problems) = if files.is_empty() { examine_service(config) } else { config::examine_files(files) };
     for (file, plan) in found.iter().filter_map(|f| Some((&f.file, f.plan.as_ref()?))) {
         problems.extend(look_at_sources(file, plan));
     }
@@ -80,25 +79,6 @@ fn examine_service_as(path: &Path, view: View<'_>) -> (Vec<Found>, Problems) {
     let Some(config) = config else { return (Vec::new(), problems) };
     let (found, more) = config::examine_all(&config, view);
     problems.extend(more);
-    (found, problems)
-}
-
-fn examine_files(files: &[PathBuf]) -> (Vec<Found>, Problems) {
-    let mut problems = Problems::default();
-    let mut known: BTreeMap<PathBuf, Datasources> = BTreeMap::new();
-    let mut found = Vec::new();
-    for file in files {
-        let beside = Datasources::beside(file);
-        let datasources = known.entry(beside).or_insert_with_key(|beside| {
-            let (datasources, more) = Datasources::load(beside, OWN_VIEW);
-            problems.extend(more);
-            datasources
-        });
-        let (plan, more) = job::examine(file, datasources, OWN_VIEW);
-        problems.extend(more);
-        found.push(Found { file: file.clone(), plan });
-    }
-    config::refuse_doubles(&mut found, &mut problems);
     (found, problems)
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod exit;
+mod matches;
 mod run;
 mod serve;
 mod try_job;
@@ -59,7 +60,7 @@ enum Command {
         config: PathBuf,
     },
     /// Show that nothing is lost or doubled: a growing, rotated log is shipped while the agent is killed
-    Demo(demo::DemoArguments),
+    Demo(demo::Args),
 }
 
 /// How long stopping may take: less than the 5 s that are promised.
@@ -73,7 +74,15 @@ pub fn main(arguments: Arguments) -> Exit {
         Command::Check { files, config } => check::check(&files, &config),
         Command::Try { job, limit } => try_job::try_job(&job, limit),
         Command::Serve { config } => serve::serve(&config),
-        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::Demo(arguments) => show(&arguments),
+    }
+}
+
+fn show(arguments: &demo::Args) -> Exit {
+    match demo::run(arguments) {
+        Ok(demo::Ended::Exact | demo::Ended::Interrupted) => Exit::Ok,
+        Ok(demo::Ended::NotExact) => Exit::Mismatch,
+        Err(error) => run::failed(&format!("{error:#}")),
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Exit, STOP_WITHIN};
+use crate::config::{self, LogLevel};
 use crate::control;
-use crate::job;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, Plan};
@@ -17,8 +17,8 @@ const LOOK: Duration = Duration::from_millis(25);
 const PROGRESS: Duration = Duration::from_millis(500);
 
 pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Exit {
-    log::to_stderr(None);
-    let plans = match job::load_files(jobs) {
+    log::to_stderr(LogLevel::Info);
+    let plans = match config::load_files(jobs) {
         Ok(plans) => plans,
         Err(problems) => {
             complain(&problems);

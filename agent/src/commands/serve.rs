@@ -22,12 +22,13 @@ pub(super) fn serve(path: &Path) -> Exit {
             return Exit::Problems;
         }
     };
-    log::to_stderr(Some(config.log_level));
+    log::to_stderr(config.log_level);
     // A bad job is named and set aside; the good ones run.
-    let (plans, problems) = config::load_all(&config);
+    let (mut plans, problems) = config::load_all(&config);
     if !problems.is_empty() {
         complain(&problems);
     }
+    share_buffer(&mut plans, config.buffer_max_bytes);
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -35,6 +36,15 @@ pub(super) fn serve(path: &Path) -> Exit {
     let exit = runtime.block_on(service(&config, plans));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
+}
+
+/// A limit for all jobs together gives each an equal share, so that none can use up another's.
+fn share_buffer(plans: &mut [Plan], all: Option<u64>) {
+    let Some(all) = all else { return };
+    let share = all / (plans.len().max(1) as u64);
+    for plan in plans {
+        plan.buffer.max_bytes = plan.buffer.max_bytes.min(share);
+    }
 }
 
 async fn service(config: &Config, plans: Vec<Plan>) -> Exit {
@@ -54,7 +64,7 @@ async fn service(config: &Config, plans: Vec<Plan>) -> Exit {
         Err(error) => return start_failed(&error),
     };
     let (stop_control, stopped) = tokio::sync::watch::channel(false);
-    let socket = config.socket.clone();
+    let socket = config.control_socket.clone();
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         return failed(&error);
     }

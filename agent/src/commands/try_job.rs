@@ -6,20 +6,21 @@ use std::time::Instant;
 
 use super::Exit;
 use super::run::{complain, failed};
+use crate::config::{self, LogLevel};
 use crate::encode::Scratch;
+use crate::log;
 use crate::metrics::PipelineMetrics;
 use crate::pipeline::{Codec, host_name};
 use crate::record::{Member, Timestamp, gzip};
 use crate::source::Source;
-use crate::{job, log};
 
 /// Stands in ids where a real run has its agent's id.
 const AGENT: &str = "AGENT";
 const LOOK_BYTES: usize = 256 << 10;
 
 pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
-    log::to_stderr(Some(tracing::Level::WARN));
-    let plan = match job::load_files(&[path.to_owned()]) {
+    log::to_stderr(LogLevel::Warn);
+    let plan = match config::load_files(&[path.to_owned()]) {
         Ok(mut plans) if plans.len() == 1 => plans.remove(0),
         Ok(_) => return failed(&"one job at a time"),
         Err(problems) => {

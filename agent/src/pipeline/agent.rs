@@ -262,7 +262,12 @@ impl Agent {
         Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).collect() })
     }
 
-    pub(crate) async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<api::DeadLetter>, String> {
+    pub(crate) async fn dead_letters(
+        &self,
+        pipeline: &str,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<api::DeadLetter>, String> {
         let letters = self.blocking(pipeline, move |door| door.dead_letters(from, limit)).await?;
         Ok(letters.into_iter().map(|(number, letter)| dead_letter(pipeline, number, &letter)).collect())
     }
@@ -278,7 +283,9 @@ impl Agent {
     }
 
     async fn for_numbers(
-        &self, pipeline: &str, numbers: Option<Vec<u64>>,
+        &self,
+        pipeline: &str,
+        numbers: Option<Vec<u64>>,
         act: fn(&store::Pipeline, &[u64]) -> Result<u64, StoreError>,
     ) -> Result<u64, String> {
         self.blocking(pipeline, move |door| {
@@ -298,7 +305,9 @@ impl Agent {
     }
 
     async fn blocking<T: Send + 'static>(
-        &self, pipeline: &str, work: impl FnOnce(store::Pipeline) -> Result<T, StoreError> + Send + 'static,
+        &self,
+        pipeline: &str,
+        work: impl FnOnce(store::Pipeline) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, String> {
         let door = self.find(pipeline)?.door.clone();
         let done = tokio::task::spawn_blocking(move || work(door)).await;
@@ -314,8 +323,13 @@ impl Agent {
 }
 
 impl Running {
-    fn start(plan: Plan, ingest: Ingest, settings: &Settings, stop: watch::Receiver<bool>) -> Result<Running, StartError> {
-        let delivery = Arc::new(Delivery::new(settings.data_dir.join("sinks").join(format!("{}.json", plan.id))));
+    fn start(
+        plan: Plan,
+        ingest: Ingest,
+        settings: &Settings,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Running, StartError> {
+        let delivery = Arc::new(Delivery::open(&settings.data_dir.join("sinks"), &plan.id)?);
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
         let waker = ingest.source.waker();
         let outcome = Arc::new(Mutex::new(Outcome::Runs));
@@ -334,7 +348,17 @@ impl Running {
         })?;
         let delivering =
             tokio::spawn(deliver::run(door.clone(), plan.sink.clone(), delivery.clone(), metrics.clone(), stop));
-        Ok(Running { plan, door, delivery, metrics, signals, waker, ingest: Mutex::new(Some(thread)), delivering, outcome })
+        Ok(Running {
+            plan,
+            door,
+            delivery,
+            metrics,
+            signals,
+            waker,
+            ingest: Mutex::new(Some(thread)),
+            delivering,
+            outcome,
+        })
     }
 
     fn join(&self, deadline: Instant) -> bool {

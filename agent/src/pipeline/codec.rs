@@ -135,7 +135,11 @@ impl Pool {
 
     /// Hands a batch to the workers; the answer comes through the returned channel, and `waker` is woken then.
     pub(super) fn submit(
-        &self, codec: &Arc<Codec>, batch: Batch, now: Timestamp, waker: Waker,
+        &self,
+        codec: &Arc<Codec>,
+        batch: Batch,
+        now: Timestamp,
+        waker: Waker,
     ) -> Receiver<io::Result<Encoded>> {
         let (answer, receiver) = sync_channel(1);
         if let Some(tasks) = &self.tasks {

@@ -15,8 +15,11 @@ mod lane_guard;
 mod lane_landing;
 mod lane_sink;
 mod lane_status;
+#[cfg(test)]
+mod lane_tests;
+mod lane_work;
 mod status;
 
+pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
 pub(crate) use codec::Codec;
-pub(crate) use agent::host_name;
