@@ -71,8 +71,11 @@ pub(crate) fn decompress(gzip: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     Ok(raw)
 }
 
+/// Reads the decompressed content of `R`, all its members.
+pub(crate) type Reader<R> = flate2::read::MultiGzDecoder<R>;
+
 /// A reader of the decompressed content of `inner`, all its members.
-pub(crate) fn reader<R: Read>(inner: R) -> flate2::read::MultiGzDecoder<R> {
+pub(crate) fn reader<R: Read>(inner: R) -> Reader<R> {
     flate2::read::MultiGzDecoder::new(inner)
 }
 
