@@ -20,6 +20,7 @@ mod quota;
 mod recover;
 mod retain;
 mod segment;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod view;
