@@ -1,7 +1,9 @@
 //! The store's promises, on real files unless a fault must be injected.
 
 mod kill;
+mod model;
 mod plain;
+mod sim;
 
 use std::path::Path;
 use std::sync::Arc;
