@@ -11,7 +11,7 @@ mod concurrency;
 mod connection;
 mod endpoints;
 mod identity;
-
+mod indices;
 mod refusal;
 mod response;
 mod retry;
@@ -19,10 +19,11 @@ mod tls;
 
 pub(crate) use body::{BodyError, Item, cut, items};
 pub(crate) use client::{Client, Failure, Reply};
-pub(crate) use compare::same_fields;
 pub(crate) use concurrency::Concurrency;
 pub(crate) use identity::{Flavour, Identity};
-
+pub(crate) use indices::{Indices, Wanted};
 pub(crate) use refusal::Refusal;
-pub(crate) use response::{Answer, Sent, Trouble, Verdict, Whole, judge, judge_failure};
+pub(crate) use response::{
+    Answer, Sent, Trouble, Verdict, Whole, judge, judge_conflict, judge_failure, judge_question,
+};
 pub(crate) use retry::{Backoff, retry_after};

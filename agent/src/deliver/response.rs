@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::client::{Failure, Reply};
+use super::compare::same_fields;
 use super::refusal::{self, About, Refusal};
 use super::retry::retry_after;
 use crate::record::Timestamp;
@@ -98,6 +99,41 @@ pub(crate) fn judge_failure(failure: &Failure) -> Whole {
         Failure::IndexName(_) => return Whole::ParkLane(ours("invalid_index_name", &failure.to_string())),
     };
     Whole::Retry { trouble, wait: None, status: 0, reason: failure.to_string() }
+}
+
+/// Judges the answer to a question or a piece of set-up (`what`) without which nothing can be sent.
+///
+/// # Errors
+/// The verdict for what was to be sent. Since it was not, a failure is not counted against it.
+pub(crate) fn judge_question(reply: &Result<Reply, Failure>, what: &str) -> Result<(), Whole> {
+    let whole = match reply {
+        Ok(reply) if reply.is_success() => return Ok(()),
+        Ok(reply) => judge_whole(reply, None),
+        Err(failure) => judge_failure(failure),
+    };
+    let about = |refusal: Refusal| Refusal { reason: format!("{what}: {}", refusal.reason), ..refusal };
+    Err(match whole {
+        Whole::Retry { trouble, wait, status, reason } => {
+            let trouble = if trouble == Trouble::Failed { Trouble::Unreachable } else { trouble };
+            Whole::Retry { trouble, wait, status, reason: format!("{what}: {reason}") }
+        }
+        Whole::Halve { refusal, .. } | Whole::ParkSink(refusal) => Whole::ParkSink(about(refusal)),
+        Whole::ParkLane(refusal) => Whole::ParkLane(about(refusal)),
+    })
+}
+
+/// Judges a document whose id was taken at its first send, by what is stored under that id. `processed`: an
+/// ingest pipeline is in between.
+pub(crate) fn judge_conflict(sent: &[u8], stored: Option<&[u8]>, processed: bool) -> Verdict {
+    match stored {
+        None => Verdict::Compare, // gone meanwhile: it can be created
+        Some(stored) if same_fields(sent, stored, processed) => Verdict::Duplicate,
+        Some(_) => Verdict::Refused(Box::new(Refusal {
+            kind: "id_collision".to_owned(),
+            reason: "another document has this id".to_owned(),
+            status: 409,
+        })),
+    }
 }
 
 fn ours(kind: &str, reason: &str) -> Refusal {

@@ -18,15 +18,19 @@ use super::lane_door::Door;
 use super::lane_sink::Sink;
 pub(crate) use super::lane_status::{Delivery, DeliveryStatus, Parked};
 use super::lane_work::Work;
-use crate::deliver::{Client, Refusal};
+use crate::deliver::{Client, Indices, Refusal};
 use crate::metrics::PipelineMetrics;
 use crate::plan::ElasticsearchPlan;
 use crate::store::{self, Limit, StoreError};
 
 /// Gauges of what is owed are not counted anew more often than this.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
+/// Lanes that owe nothing are remembered (what became of their last documents) up to so many.
+const LANES_KEPT: usize = 256;
 /// What is left to say to the store at a stop must be said within this.
 const STOP_WITHIN: Duration = Duration::from_millis(600);
+/// Should work be overlooked by a start, it is looked at again after this, and not at once for ever.
+const NEVER_SPIN: Duration = Duration::from_millis(10);
 /// A lane that failed so often in a row is tried one request at a time.
 const TROUBLED: u32 = 2;
 
@@ -96,7 +100,8 @@ impl<D: Door> Delivering<D> {
         let sink = Sink::new(&plan.bulk);
         let owed_at_start = !door.lanes().is_empty();
         let client = Client::new(plan.clone());
-        let shared = Shared { door, plan, client, state, metrics, owed_at_start, met: Mutex::default() };
+        let indices = Indices::default();
+        let shared = Shared { door, plan, client, indices, state, metrics, owed_at_start, met: Mutex::default() };
         Delivering {
             shared: Arc::new(shared),
             lanes: BTreeMap::new(),
@@ -111,8 +116,10 @@ impl<D: Door> Delivering<D> {
     /// Asks the store which lanes owe something.
     fn look(&mut self) {
         let owing = self.shared.door.lanes();
-        self.lanes.retain(|_, lane| !lane.is_idle());
         self.count(&owing);
+        if self.lanes.len() > LANES_KEPT {
+            self.lanes.retain(|_, lane| !lane.is_idle());
+        }
         for owed in owing {
             let lane = self.lanes.entry(owed.index.clone()).or_insert_with(|| Lane::new(owed.index));
             lane.more = true;
@@ -135,11 +142,12 @@ impl<D: Door> Delivering<D> {
             return;
         }
         let order = self.order();
+        let busy = order.iter().filter(|index| self.lanes.get(*index).is_some_and(Lane::is_busy)).count();
         let mut started = true;
         while started {
             started = false;
             for index in &order {
-                started |= self.start_lane(index, order.len(), now);
+                started |= self.start_lane(index, busy, now);
             }
         }
     }
@@ -151,7 +159,7 @@ impl<D: Door> Delivering<D> {
         next.into_iter().chain(others).cloned().collect()
     }
 
-    fn start_lane(&mut self, index: &Arc<str>, lanes: usize, now: Instant) -> bool {
+    fn start_lane(&mut self, index: &Arc<str>, busy: usize, now: Instant) -> bool {
         let max = self.shared.plan.bulk.max_in_flight.max(1);
         let allowed = self.sink.concurrency.limit();
         let Some(lane) = self.lanes.get(index) else { return false };
@@ -161,7 +169,7 @@ impl<D: Door> Delivering<D> {
             return false;
         }
         // While several lanes have work, none may hold more than half of what may fly.
-        let share = if lanes > 1 { allowed.div_ceil(2) } else { allowed };
+        let share = if busy > 1 { allowed.div_ceil(2) } else { allowed };
         if !probe && (self.sink.flying >= allowed || lane.flying >= share) {
             return false;
         }
@@ -180,6 +188,7 @@ impl<D: Door> Delivering<D> {
             return false;
         };
         self.turn = Some(index.clone());
+        let work = if bury.is_none() { self.fitting(index, work) } else { work };
         self.launch(index.clone(), work, probe, bury);
         true
     }
@@ -198,20 +207,40 @@ impl<D: Door> Delivering<D> {
         }
     }
 
-    /// Something to send for a lane: what has waited, else what the store has.
+    /// The first part of a work that is not larger than what is known to pass; the other parts wait.
+    fn fitting(&mut self, index: &Arc<str>, mut work: Work) -> Work {
+        let limit = self.sink.limit();
+        let Some(lane) = self.lanes.get_mut(index) else { return work };
+        while work.raw_len() > limit.raw_bytes || work.wire_len() > limit.wire_bytes {
+            match lane.halve(work) {
+                Ok((first, second)) => {
+                    lane.waiting.push_front(second);
+                    work = first;
+                }
+                Err(single) => return single,
+            }
+        }
+        work
+    }
+
+    /// Something to send for a lane: what has waited or what the store has, taking turns once it has failed.
     fn work(&mut self, index: &Arc<str>, limit: Limit, now: Instant) -> Option<Work> {
         let waiting_max = 2 * self.shared.plan.bulk.max_in_flight.max(1);
         let lane = self.lanes.get_mut(index)?;
-        if let Some(work) = lane.due(now) {
+        if !lane.retried
+            && let Some(work) = lane.due(now)
+        {
+            lane.retried = work.failures > 0;
             return Some(work);
         }
+        lane.retried = false;
         if !lane.more || lane.waiting.len() >= waiting_max || lane.rests_until.is_some_and(|until| until > now) {
-            return None;
+            return lane.due(now);
         }
         let members = self.shared.door.next(index, limit);
         if members.is_empty() {
             lane.more = false;
-            return None;
+            return lane.due(now);
         }
         Some(lane.take(members))
     }
@@ -232,22 +261,24 @@ impl<D: Door> Delivering<D> {
 
     /// When there is something to do although nothing happens.
     fn wakes(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let waiting_max = 2 * self.shared.plan.bulk.max_in_flight.max(1);
+        let idle = self.sink.flying + self.sink.probing == 0;
+        let ready = |lane: &Lane| lane.ready(waiting_max, now);
         if let Some(park) = &self.sink.parked {
-            return (self.sink.probing + self.sink.flying == 0 && !self.lanes.is_empty()).then_some(park.next);
+            let soonest = self.lanes.values().filter_map(ready).min().filter(|_| idle)?;
+            return Some(soonest.max(park.next));
         }
         let lanes = self.lanes.values().filter_map(|lane| match &lane.parked {
-            Some(park) => (lane.flying == 0 && (lane.more || !lane.waiting.is_empty())).then_some(park.next),
-            None => lane.wakes(),
+            Some(park) if lane.flying == 0 => Some(ready(lane)?.max(park.next)),
+            Some(_) => None,
+            None => ready(lane),
         });
-        let soonest = lanes.min();
-        let idle = self.sink.flying + self.sink.probing == 0;
-        let down =
-            self.sink.down.filter(|_| idle && self.lanes.values().any(|lane| lane.more || !lane.waiting.is_empty()));
-        match (soonest, down) {
-            (_, Some(down)) => Some(down),
-            // Overdue work waits for a landing, not for the clock.
-            (Some(at), None) if at <= Instant::now() && !idle => None,
-            (soonest, None) => soonest,
+        match self.sink.down {
+            Some(until) => lanes.map(|at| at.max(until)).min(),
+            // What could start now has been started; what could not waits for a landing.
+            None if !idle => lanes.filter(|at| *at > now).min(),
+            None => lanes.min().map(|at| at.max(now + NEVER_SPIN)),
         }
     }
 

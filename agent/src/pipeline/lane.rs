@@ -89,6 +89,8 @@ pub(super) struct Lane {
     pub(super) passes: u64,
     /// Answers in a row that said nothing for long or only failed: no reason to spend the others' turns on it.
     pub(super) troubled: u32,
+    /// What was sent last had failed before: something fresh goes first now.
+    pub(super) retried: bool,
     /// No new members are taken before this.
     pub(super) rests_until: Option<Instant>,
     held: HashMap<Key, Held>,
@@ -107,6 +109,7 @@ impl Lane {
             guard: Guard::default(),
             passes: 0,
             troubled: 0,
+            retried: false,
             rests_until: None,
             held: HashMap::new(),
             sent: std::collections::HashSet::new(),
@@ -116,6 +119,11 @@ impl Lane {
     /// Nothing here that the store does not know.
     pub(super) fn is_idle(&self) -> bool {
         self.flying == 0 && self.waiting.is_empty() && self.parked.is_none() && self.held.is_empty()
+    }
+
+    /// It has something to send or in flight.
+    pub(super) fn is_busy(&self) -> bool {
+        self.flying > 0 || self.more || !self.waiting.is_empty()
     }
 
     /// Members from the store become a work.
@@ -137,10 +145,11 @@ impl Lane {
         self.waiting.remove(at)
     }
 
-    /// When the next waiting work is due.
-    pub(super) fn wakes(&self) -> Option<Instant> {
-        let rest = self.rests_until.filter(|_| self.more);
-        self.waiting.iter().filter_map(|work| work.not_before).chain(rest).min()
+    /// When there is something to send: now or later. `None`: nothing that is not in flight.
+    pub(super) fn ready(&self, waiting_max: usize, now: Instant) -> Option<Instant> {
+        let waiting = self.waiting.iter().map(|work| work.not_before.unwrap_or(now)).min();
+        let more = self.more && self.waiting.len() < waiting_max;
+        waiting.into_iter().chain(more.then(|| self.rests_until.unwrap_or(now))).min()
     }
 
     /// A work in two halves; a single document comes back.

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::lane_door::Door;
+use super::lane_lookup;
 use super::lane_status::Delivery;
 use super::lane_work::{Key, Piece, Work};
-use crate::deliver::{self, Answer, Client, Failure, Identity, Refusal, Sent, Trouble, Verdict, Whole};
+use crate::deliver::{self, Answer, Client, Identity, Indices, Refusal, Sent, Trouble, Verdict, Whole};
 use crate::metrics::PipelineMetrics;
 use crate::plan::ElasticsearchPlan;
 use crate::record::{Bitmap, DeadLetter, Timestamp, gzip};
@@ -21,6 +22,7 @@ pub(super) struct Shared<D> {
     pub(super) door: D,
     pub(super) plan: ElasticsearchPlan,
     pub(super) client: Client,
+    pub(super) indices: Indices,
     pub(super) state: Arc<Delivery>,
     pub(super) metrics: PipelineMetrics,
     /// Something was owed when this process began.
@@ -33,6 +35,8 @@ pub(super) struct Outcome {
     pub(super) index: Arc<str>,
     pub(super) work: Work,
     pub(super) ended: Ended,
+    /// Pieces of which documents turned out to have arrived before, and what is left of them.
+    pub(super) arrived: Vec<(Piece, Bitmap)>,
     /// Members whose stored bytes are damaged; they are not in `work` any more.
     pub(super) damaged: Vec<Key>,
     /// From sending to the answer.
@@ -63,8 +67,16 @@ struct Built {
 
 impl Outcome {
     fn new(index: Arc<str>, work: Work) -> Outcome {
-        let (latency, damaged) = (Duration::ZERO, Vec::new());
-        Outcome { index, work, ended: Ended::Nothing, damaged, latency, raw_bytes: 0, wire_bytes: 0 }
+        Outcome {
+            index,
+            work,
+            ended: Ended::Nothing,
+            arrived: Vec::new(),
+            damaged: Vec::new(),
+            latency: Duration::ZERO,
+            raw_bytes: 0,
+            wire_bytes: 0,
+        }
     }
 }
 
@@ -98,6 +110,11 @@ pub(super) async fn attempt<D: Door>(shared: Arc<Shared<D>>, index: Arc<str>, wo
 
 async fn run<D: Door>(shared: &Arc<Shared<D>>, outcome: &mut Outcome) -> Result<Ended, Whole> {
     let identity = introduce(shared).await?;
+    let write_index = shared.indices.prepare(&shared.client, &shared.plan.bootstrap, &identity, &outcome.index).await?;
+    if !outcome.work.sent_before() {
+        outcome.work.write_index = write_index;
+    }
+    lane_lookup::take_out_arrived(shared, outcome).await?;
     let Some(built) = build(shared, outcome).await? else { return Ok(Ended::Nothing) };
     outcome.raw_bytes = built.raw_bytes;
     outcome.wire_bytes = built.body.len() as u64;
@@ -114,7 +131,7 @@ async fn run<D: Door>(shared: &Arc<Shared<D>>, outcome: &mut Outcome) -> Result<
     };
     match answer {
         Answer::AllDone => Ok(Ended::AllDone),
-        Answer::Whole(whole) => Err(refused(shared, &mut outcome.work, whole).await),
+        Answer::Whole(whole) => Err(refused(shared, &outcome.index.clone(), &mut outcome.work, whole).await),
         Answer::Items(verdicts) => items(shared, outcome, built.body, verdicts).await,
     }
 }
@@ -123,20 +140,12 @@ async fn run<D: Door>(shared: &Arc<Shared<D>>, outcome: &mut Outcome) -> Result<
 async fn introduce<D: Door>(shared: &Arc<Shared<D>>) -> Result<Arc<Identity>, Whole> {
     let identity = match shared.client.identity().await {
         Ok(identity) => identity,
-        Err(Err(failure)) => return Err(deliver::judge_failure(&failure)),
-        Err(Ok(reply)) => {
-            if matches!(reply.status, 401 | 403) {
+        Err(failure) => {
+            let whole =
+                deliver::judge_question(&failure, "asking which cluster this is").err().unwrap_or_else(stopping);
+            if matches!(&whole, Whole::ParkSink(refusal) if matches!(refusal.status, 401 | 403)) {
                 renew(shared).await?;
             }
-            let whole = match deliver::judge(&reply, &[], Timestamp::now()) {
-                Answer::Whole(whole) => whole,
-                _ => Whole::Retry {
-                    trouble: Trouble::Unreachable,
-                    wait: None,
-                    status: 0,
-                    reason: "no identity".to_owned(),
-                },
-            };
             return Err(whole);
         }
     };
@@ -146,13 +155,16 @@ async fn introduce<D: Door>(shared: &Arc<Shared<D>>) -> Result<Arc<Identity>, Wh
     }
     let (state, owed, met) = (shared.state.clone(), shared.owed_at_start || before.is_some(), identity.clone());
     let meeting = tokio::task::spawn_blocking(move || state.meet(&met, owed));
-    meeting.await.map_err(|_| stopping())?.map_err(Whole::ParkSink)?;
+    if let Err(stranger) = meeting.await.map_err(|_| stopping())? {
+        shared.client.doubt().await; // asked again before the next try
+        return Err(Whole::ParkSink(stranger));
+    }
     *shared.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(identity.clone());
     Ok(identity)
 }
 
 /// After a refused or failed request: who must be asked again, what must be read again.
-async fn refused<D: Door>(shared: &Arc<Shared<D>>, work: &mut Work, whole: Whole) -> Whole {
+async fn refused<D: Door>(shared: &Arc<Shared<D>>, index: &str, work: &mut Work, whole: Whole) -> Whole {
     match &whole {
         Whole::Retry { trouble: Trouble::Unreachable, .. } => shared.client.doubt().await,
         Whole::Retry { trouble: Trouble::Failed, .. } => {
@@ -165,6 +177,7 @@ async fn refused<D: Door>(shared: &Arc<Shared<D>>, work: &mut Work, whole: Whole
                 return again;
             }
         }
+        Whole::ParkLane(refusal) => parked(shared, index, refusal).await,
         _ => {}
     }
     whole
@@ -183,7 +196,7 @@ async fn renew<D: Door>(shared: &Arc<Shared<D>>) -> Result<(), Whole> {
     }
 }
 
-fn stopping() -> Whole {
+pub(super) fn stopping() -> Whole {
     Whole::Retry { trouble: Trouble::Unreachable, wait: None, status: 0, reason: "stopping".to_owned() }
 }
 
@@ -220,7 +233,7 @@ async fn build<D: Door>(shared: &Arc<Shared<D>>, outcome: &mut Outcome) -> Resul
 }
 
 /// One piece's gzip bytes and raw length.
-fn read_piece<D: Door>(door: &D, piece: &Piece, level: u32) -> Result<(Vec<u8>, u64), StoreError> {
+pub(super) fn read_piece<D: Door>(door: &D, piece: &Piece, level: u32) -> Result<(Vec<u8>, u64), StoreError> {
     let stored = door.read(&piece.owed)?;
     let Some(keep) = &piece.items else { return Ok((stored, u64::from(piece.owed.raw_len))) };
     let damaged = || StoreError::Damaged { seq: piece.owed.seq, member: piece.owed.member };
@@ -230,25 +243,48 @@ fn read_piece<D: Door>(door: &D, piece: &Piece, level: u32) -> Result<(Vec<u8>, 
     Ok((body, raw.len() as u64))
 }
 
-/// Finishes an answer that speaks of single documents: dead letters get their documents.
+/// Finishes an answer that speaks of single documents: what it leaves open is looked up, and dead letters get
+/// their documents.
 async fn items<D: Door>(
     shared: &Arc<Shared<D>>,
     outcome: &mut Outcome,
     body: Bytes,
-    verdicts: Vec<Verdict>,
+    mut verdicts: Vec<Verdict>,
 ) -> Result<Ended, Whole> {
+    if let Err(whole) = lane_lookup::compare(shared, outcome, &body, &mut verdicts).await {
+        // The others' verdicts stand; those that could not be compared stay owed.
+        tracing::warn!(index = %outcome.index, ?whole, "ids are taken, and by which documents can't be looked up");
+        if let Whole::ParkLane(refusal) | Whole::ParkSink(refusal) = whole {
+            let open = verdicts.iter_mut().filter(|verdict| **verdict == Verdict::Compare);
+            open.for_each(|verdict| *verdict = Verdict::Parked(Box::new(refusal.clone())));
+        }
+    }
+    for verdict in &verdicts {
+        if let Verdict::Parked(refusal) = verdict {
+            parked(shared, &outcome.index, refusal).await;
+            break;
+        }
+    }
     let (index, count) = (outcome.index.clone(), outcome.work.count());
     let raw_max = outcome.raw_bytes;
     let made = tokio::task::spawn_blocking(move || {
         dead_letters(&index, &body, raw_max, count, &verdicts).map(|dead| (verdicts, dead))
     });
-    let (verdicts, dead) = made.await.map_err(|_| stopping())?.map_err(|reason| Whole::Retry {
-        trouble: Trouble::Failed,
-        wait: None,
-        status: 0,
-        reason,
-    })?;
+    let unread = |reason| Whole::Retry { trouble: Trouble::Rejected, wait: None, status: 0, reason };
+    let (verdicts, dead) = made.await.map_err(|_| stopping())?.map_err(unread)?;
     Ok(Ended::Items { verdicts, dead })
+}
+
+/// An index is parked: what might put it right before the next try.
+async fn parked<D: Door>(shared: &Arc<Shared<D>>, index: &str, refusal: &Refusal) {
+    if refusal.kind == "index_not_found_exception" {
+        shared.indices.forget(index).await;
+    }
+    if matches!(refusal.status, 401 | 403)
+        && let Err(error) = shared.client.reload().await
+    {
+        tracing::warn!(%error, "the credentials can't be read again");
+    }
 }
 
 /// The refused documents as dead letters, in order.

@@ -32,6 +32,10 @@ impl<D: Door> Delivering<D> {
         lane.flying = lane.flying.saturating_sub(1);
         outcome.damaged.iter().for_each(|key| lane.forget(*key));
         let mut rested = Rested::default();
+        for (piece, left) in outcome.arrived {
+            self.acknowledged(0, piece.count() - left.count());
+            lane.finish(piece, Some(left), Vec::new(), &mut rested);
+        }
         let (latency, raw, wire) = (outcome.latency, outcome.raw_bytes, outcome.wire_bytes);
         match outcome.ended {
             Ended::Nothing => {}
@@ -189,7 +193,9 @@ impl<D: Door> Delivering<D> {
         match whole {
             Whole::Retry { trouble, wait, reason, status } => {
                 self.shared.state.failed(&reason);
-                tracing::warn!(index = %lane.index, %reason, "a bulk request will be sent again");
+                if self.sink.failed() {
+                    tracing::warn!(index = %lane.index, %reason, "a bulk request will be sent again");
+                }
                 self.shared.metrics.rejected_429.inc_by(u64::from(status == 429));
                 self.retry(lane, work, trouble, wait, reason, rested, now);
             }
@@ -267,8 +273,8 @@ impl<D: Door> Delivering<D> {
         {
             let refusal = Refusal { kind: "request_failed".to_owned(), reason, status: 0 };
             self.bury(lane, work, refusal, rested, now);
-        } else if wait == Some(Duration::ZERO) || trouble == Trouble::Unreachable {
-            // New credentials, or another host: at once. A dead sink is held back as a whole.
+        } else if wait == Some(Duration::ZERO) || self.sink.down.is_some_and(|until| until > now) {
+            // New credentials: at once. A sink that can't be reached is held back as a whole.
             self.shared.metrics.retries.inc();
             lane.waiting.push_front(work);
         } else {

@@ -44,8 +44,18 @@ impl Piece {
 
     /// Bytes before compression, as far as can be told without looking.
     pub(super) fn raw_len(&self) -> u64 {
-        u64::from(self.owed.raw_len) * u64::from(self.count()) / u64::from(self.owed.items.max(1))
+        share(self.owed.raw_len, self.count(), self.owed.items)
     }
+
+    /// The same, after compression.
+    pub(super) fn wire_len(&self) -> u64 {
+        share(self.owed.gzip_len, self.count(), self.owed.items)
+    }
+}
+
+/// `part` of `length`.
+fn share(length: u32, part: u32, of: u32) -> u64 {
+    u64::from(length) * u64::from(part) / u64::from(of.max(1))
 }
 
 /// One request's worth of pieces, and its history.
@@ -85,6 +95,14 @@ impl Work {
         self.pieces.iter().map(Piece::count).sum()
     }
 
+    pub(super) fn raw_len(&self) -> u64 {
+        self.pieces.iter().map(Piece::raw_len).sum()
+    }
+
+    pub(super) fn wire_len(&self) -> u64 {
+        self.pieces.iter().map(Piece::wire_len).sum()
+    }
+
     pub(super) fn sent_before(&self) -> bool {
         self.pieces.iter().any(|piece| piece.sent)
     }
@@ -95,10 +113,7 @@ impl Work {
 
     /// Two halves: at a member border near the middle of the bytes, else in the middle of the one member's items.
     /// `None` for a single document.
-    pub(super) fn halves(mut self) -> Result<(Work, Work), Work> {
-        self.failures = 0;
-        self.backoff.reset();
-        self.not_before = None;
+    pub(super) fn halves(self) -> Result<(Work, Work), Work> {
         let (left, right) = match self.pieces.as_slice() {
             [] => return Err(self),
             [piece] => match split(piece) {
@@ -117,7 +132,18 @@ impl Work {
                 (left.to_vec(), right.to_vec())
             }
         };
-        let with = |pieces| Work { pieces, ..self.clone() };
+        // A half is a new request: what failed before was another one.
+        let fresh = Work::new(Vec::new());
+        let with = |pieces| Work {
+            pieces,
+            failures: 0,
+            not_before: None,
+            backoff: fresh.backoff,
+            refused_at: self.refused_at,
+            passes_then: self.passes_then,
+            probe: self.probe,
+            write_index: self.write_index.clone(),
+        };
         Ok((with(left), with(right)))
     }
 }

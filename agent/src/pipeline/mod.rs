@@ -13,6 +13,7 @@ mod lane_attempt;
 mod lane_door;
 mod lane_guard;
 mod lane_landing;
+mod lane_lookup;
 mod lane_sink;
 mod lane_status;
 #[cfg(test)]

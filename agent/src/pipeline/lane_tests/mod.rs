@@ -1,7 +1,10 @@
 //! Delivery as a whole, against a store in memory and a real HTTP server that answers what it is told.
 
 mod door;
+mod faults;
 mod real;
+mod server;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,24 +24,30 @@ struct Running {
     metrics: PipelineMetrics,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Running {
     fn start(plan: ElasticsearchPlan, door: MemoryDoor) -> Running {
         let folder = tempfile::tempdir().unwrap();
-        let state = Arc::new(Delivery::open(folder.path(), "test").unwrap());
+        let running = Running::in_folder(plan, door, folder.path());
+        Running { folder: Some(folder), ..running }
+    }
+
+    /// With the memory of the delivery that ran in this folder before.
+    fn in_folder(plan: ElasticsearchPlan, door: MemoryDoor, folder: &std::path::Path) -> Running {
+        let state = Arc::new(Delivery::open(folder, "test").unwrap());
         let metrics = PipelineMetrics::default();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(deliver(door.clone(), plan, state.clone(), metrics.clone(), stopped));
-        Running { door, state, metrics, stop, task, _folder: folder }
+        Running { door, state, metrics, stop, task, folder: None }
     }
 
     /// Waits until `condition` holds.
     async fn until(&self, what: &str, mut condition: impl FnMut(&Running) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !condition(self) {
-            assert!(Instant::now() < deadline, "not within 20 s: {what}; {:?}", self.state.status());
+            assert!(Instant::now() < deadline, "not within 20 s: {what}; owed {}, out {}, requests {}, retries {}; {:?}", self.door.owed(), self.door.out(), self.metrics.requests.get(), self.metrics.retries.get(), self.state.status());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
