@@ -1,1 +1,28 @@
-//! (being built)
+//! Requests go out, verdicts come back: the room that talks to Elasticsearch and OpenSearch.
+//!
+//! Promises: what became of a document is decided in `response.rs` and nowhere else; nothing that can be
+//! delivered later is given up; secrets are read when they are needed and never shown. It does not know where
+//! the bytes come from or where verdicts are written: `pipeline` connects it with the store.
+
+mod body;
+mod client;
+mod compare;
+mod concurrency;
+mod connection;
+mod endpoints;
+mod identity;
+
+mod refusal;
+mod response;
+mod retry;
+mod tls;
+
+pub(crate) use body::{BodyError, Item, cut, items};
+pub(crate) use client::{Client, Failure, Reply};
+pub(crate) use compare::same_fields;
+pub(crate) use concurrency::Concurrency;
+pub(crate) use identity::{Flavour, Identity};
+
+pub(crate) use refusal::Refusal;
+pub(crate) use response::{Answer, Sent, Trouble, Verdict, Whole, judge, judge_failure};
+pub(crate) use retry::{Backoff, retry_after};

@@ -1,0 +1,158 @@
+//! The HTTP connection pool as the plan and today's secrets make it.
+//!
+//! Secrets and certificates are read when the pool is made and again when the cluster refuses them, so that a
+//! rotated file is picked up without a restart. Nothing here prints one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use super::tls::{self, TlsFiles};
+use crate::plan::{Auth, ElasticsearchPlan, Secret, SecretSource};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Shorter than the minute after which load balancers like to drop an idle connection without a word.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Everything read from outside the plan. Compared to see whether something was rotated.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Material {
+    headers: Vec<(String, String)>,
+    proxy: Option<String>,
+    tls: TlsFiles,
+}
+
+impl Material {
+    /// Reads secrets and certificates. Blocking. The error names the file, never its content.
+    pub(crate) fn read(plan: &ElasticsearchPlan) -> Result<Material, String> {
+        let mut headers = Vec::with_capacity(plan.headers.len() + 1);
+        for (name, value) in &plan.headers {
+            headers.push((name.clone(), resolve(value)?));
+        }
+        if let Some(value) = authorization(&plan.auth)? {
+            headers.push((AUTHORIZATION.as_str().to_owned(), value));
+        }
+        Ok(Material {
+            headers,
+            proxy: plan.proxy.as_ref().map(resolve).transpose()?,
+            tls: TlsFiles {
+                ca: tls::read(plan.tls.ca_file.as_deref())?,
+                certificate: tls::read(plan.tls.certificate_file.as_deref())?,
+                key: tls::read(plan.tls.key_file.as_deref())?,
+            },
+        })
+    }
+}
+
+fn resolve(secret: &Secret) -> Result<String, String> {
+    match &secret.from {
+        SecretSource::Literal(text) => Ok(text.clone()),
+        SecretSource::File(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok(text.trim().to_owned())
+        }
+    }
+}
+
+fn authorization(auth: &Auth) -> Result<Option<String>, String> {
+    Ok(match auth {
+        Auth::None => None,
+        Auth::Basic { user, password } => {
+            Some(format!("Basic {}", STANDARD.encode(format!("{user}:{}", resolve(password)?))))
+        }
+        Auth::ApiKey(key) => {
+            let key = resolve(key)?;
+            // base64 has no colon, so one tells `id:key` from what Elasticsearch calls `encoded`.
+            Some(format!("ApiKey {}", if key.contains(':') { STANDARD.encode(key) } else { key }))
+        }
+        Auth::Bearer(token) => Some(format!("Bearer {}", resolve(token)?)),
+    })
+}
+
+/// Makes the pool. The error says what is wrong with which setting, without its value.
+pub(crate) fn build(plan: &ElasticsearchPlan, material: &Material) -> Result<reqwest::Client, String> {
+    tls::install_provider();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("splashdam/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .timeout(plan.bulk.timeout)
+        .connect_timeout(CONNECT_TIMEOUT.min(plan.bulk.timeout))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(plan.bulk.max_in_flight.max(1))
+        .default_headers(headers(material)?)
+        // A minimal container has no /etc/hosts.
+        .resolve_to_addrs("localhost", &loopback());
+    if let Some(proxy) = &material.proxy {
+        let proxy = reqwest::Proxy::all(proxy).map_err(|_| "proxy: not a URL like http://host:port".to_owned())?;
+        builder = builder.proxy(proxy);
+    }
+    builder = with_tls(builder, plan, material)?;
+    builder.build().map_err(|error| format!("TLS: {}", causes(&error)))
+}
+
+fn headers(material: &Material) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &material.headers {
+        let key = HeaderName::try_from(name).map_err(|_| format!("header `{name}`: not a header name"))?;
+        let mut value = HeaderValue::try_from(value)
+            .map_err(|_| format!("header `{name}`: its value holds a line break or another forbidden byte"))?;
+        value.set_sensitive(true);
+        headers.append(key, value);
+    }
+    Ok(headers)
+}
+
+fn loopback() -> [SocketAddr; 2] {
+    // Port 0 stands for the URL's own port.
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)]
+}
+
+fn with_tls(
+    builder: reqwest::ClientBuilder,
+    plan: &ElasticsearchPlan,
+    material: &Material,
+) -> Result<reqwest::ClientBuilder, String> {
+    let mut urls = plan.endpoints.iter().chain(&material.proxy);
+    if !urls.any(|url| url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))) {
+        return Ok(builder.tls_backend_preconfigured(tls::plain().map_err(|error| error.to_string())?));
+    }
+    if let Some(fingerprint) = plan.tls.fingerprint.as_ref().filter(|_| !plan.tls.insecure) {
+        let config = tls::pinned(fingerprint, &material.tls).map_err(|error| error.to_string())?;
+        return Ok(builder.tls_backend_preconfigured(config));
+    }
+    let mut builder = builder.tls_danger_accept_invalid_certs(plan.tls.insecure);
+    if let Some(ca) = &material.tls.ca {
+        let certificates = reqwest::Certificate::from_pem_bundle(ca).map_err(|error| causes(&error))?;
+        if certificates.is_empty() {
+            return Err("ca_file: no certificate in it".to_owned());
+        }
+        builder = builder.tls_certs_only(certificates);
+    }
+    if let (Some(certificate), Some(key)) = (&material.tls.certificate, &material.tls.key) {
+        let both = [key.as_slice(), b"\n", certificate.as_slice()].concat();
+        let identity = reqwest::Identity::from_pem(&both).map_err(|error| causes(&error))?;
+        builder = builder.identity(identity);
+    }
+    Ok(builder)
+}
+
+/// An error and what caused it, on one line, without the URL.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text.push_str(": ");
+            text.push_str(&inner);
+        }
+        cause = error.source();
+    }
+    text
+}

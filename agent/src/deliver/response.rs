@@ -1,0 +1,217 @@
+//! What became of a bulk request: the one place where an answer becomes verdicts.
+//!
+//! Pure. Every item of a request gets exactly one verdict, by error type first, then by status: a flood-stage
+//! block comes as 429 and a closed index as 400. An answer that can't be read, or that does not speak of as many
+//! documents as were sent, says nothing about any of them.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::client::{Failure, Reply};
+use super::refusal::{self, About, Refusal};
+use super::retry::retry_after;
+use crate::record::Timestamp;
+
+/// What became of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Done,
+    /// The index had it already, from an earlier send.
+    Duplicate,
+    /// The id is taken although this was the first send: whether by the same document must be looked up.
+    Compare,
+    /// Not now. `rejected`: because of load.
+    Retry {
+        rejected: bool,
+    },
+    /// Never as it is: a dead letter.
+    Refused(Box<Refusal>),
+    /// Its index takes nothing, or says something that we do not know: the lane is parked, the document stays owed.
+    Parked(Box<Refusal>),
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    AllDone,
+    /// One verdict per document, in the order sent.
+    Items(Vec<Verdict>),
+    Whole(Whole),
+}
+
+/// One verdict for all documents of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// Again later; never counted against the documents.
+    Retry {
+        trouble: Trouble,
+        wait: Option<Duration>,
+        status: u16,
+        reason: String,
+    },
+    /// Too large, or one of them spoils it for the others: in halves.
+    Halve {
+        too_large: bool,
+        refusal: Refusal,
+    },
+    ParkSink(Refusal),
+    ParkLane(Refusal),
+}
+
+/// What kind of trouble a retry is due to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing was sent.
+    Unreachable,
+    /// The cluster is alive and asks for less.
+    Rejected,
+    /// Anything else; the request may have been carried out.
+    Failed,
+}
+
+/// Documents of a request that share a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) items: u32,
+    /// They may have been sent before.
+    pub(crate) before: bool,
+}
+
+/// Judges an answer to a bulk request of `sent` documents, all `create`.
+pub(crate) fn judge(reply: &Reply, sent: &[Sent], now: Timestamp) -> Answer {
+    let expected: usize = sent.iter().map(|s| s.items as usize).sum();
+    if reply.is_success() {
+        return judge_items(&reply.body, sent, expected);
+    }
+    let wait = reply.retry_after.as_deref().and_then(|value| retry_after(value, now));
+    Answer::Whole(judge_whole(reply, wait))
+}
+
+/// Judges a request without an answer.
+pub(crate) fn judge_failure(failure: &Failure) -> Whole {
+    let trouble = match failure {
+        Failure::Unreachable(_) => Trouble::Unreachable,
+        Failure::Broken(_) | Failure::TimedOut(_) => Trouble::Failed,
+        Failure::Settings(reason) => return Whole::ParkSink(ours("settings", reason)),
+        Failure::IndexName(_) => return Whole::ParkLane(ours("invalid_index_name", &failure.to_string())),
+    };
+    Whole::Retry { trouble, wait: None, status: 0, reason: failure.to_string() }
+}
+
+fn ours(kind: &str, reason: &str) -> Refusal {
+    Refusal { kind: kind.to_owned(), reason: reason.to_owned(), status: 0 }
+}
+
+fn judge_whole(reply: &Reply, wait: Option<Duration>) -> Whole {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        error: &'a RawValue,
+    }
+    let status = reply.status;
+    let (about, refusal) = match serde_json::from_slice::<Body<'_>>(&reply.body) {
+        Ok(body) => refusal::read(body.error.get(), status),
+        Err(_) => (About::Unknown, refusal::bare(status, &reply.body)),
+    };
+    match (about, status) {
+        (About::Index, _) => Whole::ParkLane(refusal),
+        (About::Rights, _) => Whole::ParkSink(refusal),
+        (About::Load, _) | (_, 429 | 503) => {
+            Whole::Retry { trouble: Trouble::Rejected, wait, status, reason: refusal.to_string() }
+        }
+        (_, 408 | 500..) | (_, ..=399) => {
+            Whole::Retry { trouble: Trouble::Failed, wait, status, reason: refusal.to_string() }
+        }
+        (_, 400) => Whole::Halve { too_large: false, refusal },
+        (_, 413) => Whole::Halve { too_large: true, refusal },
+        (_, 401 | 403 | 404 | 405) => Whole::ParkSink(refusal),
+        _ => Whole::ParkLane(refusal),
+    }
+}
+
+fn judge_items(body: &[u8], sent: &[Sent], expected: usize) -> Answer {
+    if all_created(body) == Some(expected) {
+        return Answer::AllDone;
+    }
+    let unreadable = |why: String| {
+        let reason = format!("the answer can't be read: {why}");
+        Answer::Whole(Whole::Retry { trouble: Trouble::Failed, wait: None, status: 0, reason })
+    };
+    let items = match serde_json::from_slice::<Bulk<'_>>(body) {
+        Ok(bulk) => bulk.items,
+        Err(error) => return unreadable(error.to_string()),
+    };
+    if items.len() != expected {
+        return unreadable(format!("it speaks of {} documents, {expected} were sent", items.len()));
+    }
+    let before = sent.iter().flat_map(|s| std::iter::repeat_n(s.before, s.items as usize));
+    let verdicts: Vec<Verdict> =
+        items.iter().zip(before).map(|(item, before)| judge_item(&item.create, before)).collect();
+    if verdicts.iter().all(|verdict| *verdict == Verdict::Done) { Answer::AllDone } else { Answer::Items(verdicts) }
+}
+
+fn judge_item(item: &Outcome<'_>, before: bool) -> Verdict {
+    let status = item.status;
+    let (about, refusal) = match item.error {
+        None if (200..300).contains(&status) => return Verdict::Done,
+        None => (About::Unknown, refusal::bare(status, b"no error was given")),
+        Some(error) => refusal::read(error.get(), status),
+    };
+    match (about, status) {
+        (About::Load, _) => Verdict::Retry { rejected: true },
+        (About::Conflict, _) if before => Verdict::Duplicate,
+        (About::Conflict, _) => Verdict::Compare,
+        (About::Document, _) => Verdict::Refused(Box::new(refusal)),
+        (About::Index | About::Rights, _) => Verdict::Parked(Box::new(refusal)),
+        (About::Unknown, 409) if before => Verdict::Duplicate,
+        (About::Unknown, 409) => Verdict::Compare,
+        (About::Unknown, 429 | 503) => Verdict::Retry { rejected: true },
+        (About::Unknown, 408 | 500..=599) => Verdict::Retry { rejected: false },
+        (About::Unknown, _) => Verdict::Parked(Box::new(refusal)),
+    }
+}
+
+const HEAD: &[u8] = br#"{"errors":false,"items":["#;
+const CREATED: &[u8; 26] = br#"{"create":{"status":201}},"#;
+
+/// The number of documents in an answer that says of each that it was created, in exactly the bytes in which
+/// every version writes it. `None`: another answer, to be parsed. (A backlog's answers are megabytes of this.)
+fn all_created(body: &[u8]) -> Option<usize> {
+    let items = body.strip_prefix(HEAD)?.strip_suffix(b"]}")?;
+    let (last, whole) = match items.len().checked_sub(CREATED.len() - 1)? {
+        0 => (items, &[][..]),
+        before => (items.get(before..)?, items.get(..before)?),
+    };
+    let (chunks, rest) = whole.as_chunks::<26>();
+    let created = rest.is_empty() && last == &CREATED[..25] && chunks.iter().all(|chunk| chunk == CREATED);
+    created.then_some(chunks.len() + 1)
+}
+
+/// A bulk answer, borrowed from its bytes.
+#[derive(Deserialize)]
+struct Bulk<'a> {
+    /// Must be there: something else that happens to have `items` is no bulk answer.
+    #[serde(rename = "errors")]
+    _errors: bool,
+    #[serde(borrow)]
+    items: Vec<BulkItem<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BulkItem<'a> {
+    #[serde(borrow)]
+    create: Outcome<'a>,
+}
+
+#[derive(Deserialize)]
+struct Outcome<'a> {
+    status: u16,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[cfg(test)]
+mod tests;

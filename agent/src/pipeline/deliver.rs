@@ -1,0 +1,302 @@
+//! The second loop of the walk: what the store owes goes to Elasticsearch, what became of it goes back.
+//!
+//! One task decides, tries fly beside it. Lanes take turns; one that is parked or only fails is tried outside
+//! the usual number of requests, one at a time, so that it costs the others nothing. Nothing is polled: the loop
+//! sleeps until the store has something, an answer comes, or a wait is over. When told to stop it abandons what
+//! flies at once: ids make sending it again harmless.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::lane::{Lane, Rested};
+use super::lane_attempt::{self, Outcome, Shared};
+use super::lane_door::Door;
+use super::lane_sink::Sink;
+pub(crate) use super::lane_status::{Delivery, DeliveryStatus, Parked};
+use super::lane_work::Work;
+use crate::deliver::{Client, Refusal};
+use crate::metrics::PipelineMetrics;
+use crate::plan::ElasticsearchPlan;
+use crate::store::{self, Limit, StoreError};
+
+/// Gauges of what is owed are not counted anew more often than this.
+const COUNT_EVERY: Duration = Duration::from_millis(250);
+/// What is left to say to the store at a stop must be said within this.
+const STOP_WITHIN: Duration = Duration::from_millis(600);
+/// A lane that failed so often in a row is tried one request at a time.
+const TROUBLED: u32 = 2;
+
+/// Delivers what `door` owes until `stop` says true (or its sender is gone).
+pub(crate) async fn run(
+    door: store::Pipeline,
+    plan: ElasticsearchPlan,
+    state: Arc<Delivery>,
+    metrics: PipelineMetrics,
+    stop: watch::Receiver<bool>,
+) {
+    deliver(door, plan, state, metrics, stop).await;
+}
+
+pub(super) async fn deliver<D: Door>(
+    door: D,
+    plan: ElasticsearchPlan,
+    state: Arc<Delivery>,
+    metrics: PipelineMetrics,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut delivering = Delivering::new(door.clone(), plan, state.clone(), metrics);
+    delivering.look();
+    loop {
+        delivering.start(Instant::now());
+        delivering.show();
+        let wake = delivering.wakes();
+        let sleep = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into());
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(landed) = delivering.flights.join_next() => match landed {
+                Ok(outcome) => tokio::select! {
+                    () = delivering.land(outcome, Instant::now()) => {}
+                    () = stopped(&mut stop) => break, // even if the store is stuck
+                },
+                Err(error) => tracing::error!(%error, "an attempt to deliver ended early"),
+            },
+            Some(Ok((index, result))) = delivering.receipts.join_next() => delivering.receipt(&index, result),
+            () = door.changed() => delivering.look(),
+            () = state.wake.notified() => delivering.retry_now(Instant::now()),
+            () = sleep, if wake.is_some() => {}
+        }
+    }
+    delivering.abandon().await;
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it whoever wanted the delivery.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+/// The loop's state.
+pub(super) struct Delivering<D> {
+    pub(super) shared: Arc<Shared<D>>,
+    pub(super) lanes: BTreeMap<Arc<str>, Lane>,
+    pub(super) sink: Sink,
+    pub(super) flights: JoinSet<Outcome>,
+    /// Settlements with dead letters, until they are durable.
+    pub(super) receipts: JoinSet<(Arc<str>, Result<(), StoreError>)>,
+    /// The lane whose turn it was last.
+    turn: Option<Arc<str>>,
+    counted: Option<Instant>,
+}
+
+impl<D: Door> Delivering<D> {
+    pub(super) fn new(door: D, plan: ElasticsearchPlan, state: Arc<Delivery>, metrics: PipelineMetrics) -> Self {
+        let sink = Sink::new(&plan.bulk);
+        let owed_at_start = !door.lanes().is_empty();
+        let client = Client::new(plan.clone());
+        let shared = Shared { door, plan, client, state, metrics, owed_at_start, met: Mutex::default() };
+        Delivering {
+            shared: Arc::new(shared),
+            lanes: BTreeMap::new(),
+            sink,
+            flights: JoinSet::new(),
+            receipts: JoinSet::new(),
+            turn: None,
+            counted: None,
+        }
+    }
+
+    /// Asks the store which lanes owe something.
+    fn look(&mut self) {
+        let owing = self.shared.door.lanes();
+        self.lanes.retain(|_, lane| !lane.is_idle());
+        self.count(&owing);
+        for owed in owing {
+            let lane = self.lanes.entry(owed.index.clone()).or_insert_with(|| Lane::new(owed.index));
+            lane.more = true;
+        }
+    }
+
+    fn count(&mut self, owing: &[store::Lane]) {
+        self.counted = Some(Instant::now());
+        let metrics = &self.shared.metrics;
+        metrics.owed_records.set(owing.iter().map(|lane| lane.items).sum::<u64>() as i64);
+        metrics.owed_bytes.set(self.shared.door.owed_bytes() as i64);
+    }
+
+    /// Starts all that may start now.
+    fn start(&mut self, now: Instant) {
+        if self.sink.parked.is_some() {
+            return self.probe_sink(now);
+        }
+        if self.sink.down.is_some_and(|until| until > now) {
+            return;
+        }
+        let order = self.order();
+        let mut started = true;
+        while started {
+            started = false;
+            for index in &order {
+                started |= self.start_lane(index, order.len(), now);
+            }
+        }
+    }
+
+    /// The lanes, beginning after the one whose turn it was last.
+    fn order(&self) -> Vec<Arc<str>> {
+        let after = |index: &&Arc<str>| self.turn.as_ref().is_some_and(|turn| *index > turn);
+        let (next, others): (Vec<_>, Vec<_>) = self.lanes.keys().partition(after);
+        next.into_iter().chain(others).cloned().collect()
+    }
+
+    fn start_lane(&mut self, index: &Arc<str>, lanes: usize, now: Instant) -> bool {
+        let max = self.shared.plan.bulk.max_in_flight.max(1);
+        let allowed = self.sink.concurrency.limit();
+        let Some(lane) = self.lanes.get(index) else { return false };
+        let parked = lane.parked.as_ref();
+        let probe = parked.is_some() || lane.troubled >= TROUBLED;
+        if probe && (lane.flying > 0 || self.sink.probing >= max || parked.is_some_and(|park| park.next > now)) {
+            return false;
+        }
+        // While several lanes have work, none may hold more than half of what may fly.
+        let share = if lanes > 1 { allowed.div_ceil(2) } else { allowed };
+        if !probe && (self.sink.flying >= allowed || lane.flying >= share) {
+            return false;
+        }
+        let expired = self.shared.plan.park_for.zip(parked).filter(|(most, park)| park.is_older(*most));
+        let bury = expired.map(|(_, park)| park.refusal.clone());
+        let limit = match &parked {
+            Some(_) if bury.is_none() => Limit { raw_bytes: 1, wire_bytes: 1 }, // one member is enough to try
+            _ => self.sink.limit(),
+        };
+        let Some(work) = self.work(index, limit, now) else {
+            if let Some(park) =
+                self.lanes.get_mut(index).and_then(|lane| lane.parked.as_mut()).filter(|_| bury.is_some())
+            {
+                park.begin_again(now);
+            }
+            return false;
+        };
+        self.turn = Some(index.clone());
+        self.launch(index.clone(), work, probe, bury);
+        true
+    }
+
+    /// While the sink is parked, one request at a time, from one lane after the other.
+    fn probe_sink(&mut self, now: Instant) {
+        let due = self.sink.parked.as_ref().is_some_and(|park| park.next <= now);
+        if !due || self.sink.probing + self.sink.flying > 0 {
+            return;
+        }
+        for index in self.order() {
+            if let Some(work) = self.work(&index, Limit { raw_bytes: 1, wire_bytes: 1 }, now) {
+                self.turn = Some(index.clone());
+                return self.launch(index, work, true, None);
+            }
+        }
+    }
+
+    /// Something to send for a lane: what has waited, else what the store has.
+    fn work(&mut self, index: &Arc<str>, limit: Limit, now: Instant) -> Option<Work> {
+        let waiting_max = 2 * self.shared.plan.bulk.max_in_flight.max(1);
+        let lane = self.lanes.get_mut(index)?;
+        if let Some(work) = lane.due(now) {
+            return Some(work);
+        }
+        if !lane.more || lane.waiting.len() >= waiting_max || lane.rests_until.is_some_and(|until| until > now) {
+            return None;
+        }
+        let members = self.shared.door.next(index, limit);
+        if members.is_empty() {
+            lane.more = false;
+            return None;
+        }
+        Some(lane.take(members))
+    }
+
+    /// Sends a work, or makes dead letters of it.
+    pub(super) fn launch(&mut self, index: Arc<str>, mut work: Work, probe: bool, bury: Option<Refusal>) {
+        work.probe = probe;
+        *if probe { &mut self.sink.probing } else { &mut self.sink.flying } += 1;
+        if let Some(lane) = self.lanes.get_mut(&index) {
+            lane.flying += 1;
+        }
+        let shared = self.shared.clone();
+        match bury {
+            Some(refusal) => self.flights.spawn(lane_attempt::bury(shared, index, work, refusal)),
+            None => self.flights.spawn(lane_attempt::attempt(shared, index, work)),
+        };
+    }
+
+    /// When there is something to do although nothing happens.
+    fn wakes(&self) -> Option<Instant> {
+        if let Some(park) = &self.sink.parked {
+            return (self.sink.probing + self.sink.flying == 0 && !self.lanes.is_empty()).then_some(park.next);
+        }
+        let lanes = self.lanes.values().filter_map(|lane| match &lane.parked {
+            Some(park) => (lane.flying == 0 && (lane.more || !lane.waiting.is_empty())).then_some(park.next),
+            None => lane.wakes(),
+        });
+        let soonest = lanes.min();
+        let idle = self.sink.flying + self.sink.probing == 0;
+        let down =
+            self.sink.down.filter(|_| idle && self.lanes.values().any(|lane| lane.more || !lane.waiting.is_empty()));
+        match (soonest, down) {
+            (_, Some(down)) => Some(down),
+            // Overdue work waits for a landing, not for the clock.
+            (Some(at), None) if at <= Instant::now() && !idle => None,
+            (soonest, None) => soonest,
+        }
+    }
+
+    /// An operator wants to see it tried now.
+    fn retry_now(&mut self, now: Instant) {
+        self.sink.down = None;
+        if let Some(park) = &mut self.sink.parked {
+            park.next = now;
+        }
+        for lane in self.lanes.values_mut() {
+            if let Some(park) = &mut lane.parked {
+                park.next = now;
+            }
+            lane.rests_until = None;
+            lane.waiting.iter_mut().for_each(|work| work.not_before = None);
+        }
+    }
+
+    /// Brings what `status` shows up to date.
+    fn show(&mut self) {
+        let flying = self.sink.flying + self.sink.probing;
+        if flying == 0 || self.counted.is_none_or(|at| at.elapsed() > COUNT_EVERY) {
+            let owing = self.shared.door.lanes();
+            self.count(&owing);
+        }
+        let parked = self.lanes.values().filter_map(|lane| Some((lane.index.clone(), lane.parked.as_ref()?.shown())));
+        let mut shown = self.shared.state.shown();
+        shown.in_flight = flying;
+        shown.concurrency = self.sink.concurrency.limit();
+        shown.parked = self.sink.parked.as_ref().map(super::lane::Park::shown);
+        shown.parked_lanes = parked.collect();
+        (shown.max_raw_bytes, shown.max_wire_bytes) = self.sink.learned();
+        self.shared.metrics.in_flight.set(flying as i64);
+        self.shared.metrics.parked_lanes.set(shown.parked_lanes.len() as i64);
+    }
+
+    /// Gives everything back to the store and ends.
+    async fn abandon(mut self) {
+        self.flights.abort_all();
+        let mut rested = Rested::default();
+        self.lanes.values_mut().for_each(|lane| lane.abandon(&mut rested));
+        let door = self.shared.door.clone();
+        let told = tokio::task::spawn_blocking(move || {
+            door.give_back(rested.back);
+            if rested.settled.is_empty() { Ok(()) } else { door.settle(rested.settled, rested.dead).map(drop) }
+        });
+        if let Ok(Ok(Err(error))) = tokio::time::timeout(STOP_WITHIN, told).await {
+            tracing::warn!(%error, "the store could not be told what is still owed; it knows from its log");
+        }
+        self.shared.metrics.in_flight.set(0);
+    }
+}

@@ -1,0 +1,42 @@
+//! What delivery asks of the store: the part of a pipeline's door that `deliver` walks through.
+//!
+//! A trait so that delivery can be tested against a store that runs out, fails and forgets on demand.
+
+use std::future::Future;
+
+use crate::record::DeadLetter;
+use crate::store::{self, Lane, Limit, Owed, Receipt, Settled, StoreError};
+
+pub(crate) trait Door: Clone + Send + Sync + 'static {
+    fn lanes(&self) -> Vec<Lane>;
+    fn next(&self, index: &str, limit: Limit) -> Vec<Owed>;
+    fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError>;
+    fn give_back(&self, owed: Vec<Owed>);
+    fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError>;
+    fn owed_bytes(&self) -> u64;
+    fn changed(&self) -> impl Future<Output = ()> + Send;
+}
+
+impl Door for store::Pipeline {
+    fn lanes(&self) -> Vec<Lane> {
+        store::Pipeline::lanes(self)
+    }
+    fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
+        store::Pipeline::next(self, index, limit)
+    }
+    fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {
+        store::Pipeline::read(self, owed)
+    }
+    fn give_back(&self, owed: Vec<Owed>) {
+        store::Pipeline::give_back(self, owed);
+    }
+    fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError> {
+        store::Pipeline::settle(self, settled, dead)
+    }
+    fn owed_bytes(&self) -> u64 {
+        store::Pipeline::owed_bytes(self)
+    }
+    fn changed(&self) -> impl Future<Output = ()> + Send {
+        store::Pipeline::changed(self)
+    }
+}

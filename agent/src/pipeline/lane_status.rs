@@ -1,0 +1,131 @@
+//! What an operator sees of a pipeline's delivery, and the cluster that it remembers.
+//!
+//! Holds no secret: errors come here after `deliver` has taken URLs and values out of them. The cluster's uuid
+//! is kept in a small file, so that an address that leads to another cluster is noticed after a restart too.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::deliver::{Flavour, Identity, Refusal};
+use crate::record::Timestamp;
+
+/// One pipeline's delivery as `status` shows it. Shared by the delivery loop and the control socket.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    file: PathBuf,
+    shown: Mutex<DeliveryStatus>,
+    cluster: Mutex<Option<String>>,
+    pub(super) wake: Notify,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeliveryStatus {
+    /// "elasticsearch 8.19.21"; empty until the cluster was reached.
+    pub(crate) cluster: String,
+    pub(crate) cluster_uuid: String,
+    /// Why nothing at all is sent, if so.
+    pub(crate) parked: Option<Parked>,
+    /// Indices that wait, by name.
+    pub(crate) parked_lanes: Vec<(Arc<str>, Parked)>,
+    /// The last failed attempt, and when; kept when things go well again.
+    pub(crate) last_error: Option<(Timestamp, String)>,
+    pub(crate) in_flight: usize,
+    /// Requests that may be in flight now.
+    pub(crate) concurrency: usize,
+    /// What the cluster has taught us about the size of a request.
+    pub(crate) max_raw_bytes: Option<u64>,
+    pub(crate) max_wire_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parked {
+    /// Error type, or one of ours.
+    pub(crate) kind: String,
+    pub(crate) reason: String,
+    pub(crate) since: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    cluster_uuid: String,
+}
+
+impl Delivery {
+    /// The status of pipeline `id`, with what `folder/ID.json` remembers of its cluster. Blocking.
+    ///
+    /// # Errors
+    /// If the file is there and can't be read.
+    pub(crate) fn open(folder: &Path, id: &str) -> std::io::Result<Delivery> {
+        let file = folder.join(format!("{id}.json"));
+        let cluster = match std::fs::read(&file) {
+            Ok(text) => serde_json::from_slice::<Remembered>(&text).ok().map(|r| r.cluster_uuid),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Delivery { file, shown: Mutex::default(), cluster: Mutex::new(cluster), wake: Notify::new() })
+    }
+
+    pub(crate) fn status(&self) -> DeliveryStatus {
+        self.shown().clone()
+    }
+
+    /// What is parked or resting is tried at once.
+    pub(crate) fn retry_now(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) fn shown(&self) -> MutexGuard<'_, DeliveryStatus> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn failed(&self, text: &str) {
+        self.shown().last_error = Some((Timestamp::now(), text.to_owned()));
+    }
+
+    /// Takes note of who is there. Blocking where the cluster is new. `owed`: something was accepted while the
+    /// remembered cluster was the one there.
+    ///
+    /// # Errors
+    /// If it is another cluster than the one that documents are owed to.
+    pub(super) fn meet(&self, identity: &Identity, owed: bool) -> Result<(), Refusal> {
+        let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(uuid) = &identity.cluster_uuid else { return Ok(()) };
+        if cluster.as_ref() != Some(uuid) {
+            if let Some(before) = cluster.as_ref().filter(|_| owed) {
+                let file = self.file.display();
+                return Err(Refusal {
+                    kind: "other_cluster".to_owned(),
+                    reason: format!(
+                        "documents are owed to cluster {before}, but the endpoint leads to {uuid}; if that is meant, remove {file}"
+                    ),
+                    status: 0,
+                });
+            }
+            if let Err(error) = remember(&self.file, uuid) {
+                tracing::warn!(file = %self.file.display(), %error, "can't remember the cluster");
+            }
+            *cluster = Some(uuid.clone());
+        }
+        let product = match identity.flavour {
+            Flavour::Elasticsearch => "elasticsearch",
+            Flavour::OpenSearch => "opensearch",
+        };
+        let mut shown = self.shown();
+        shown.cluster = format!("{product} {}", identity.version.as_deref().unwrap_or("(version not told)"));
+        shown.cluster_uuid.clone_from(uuid);
+        Ok(())
+    }
+}
+
+fn remember(file: &Path, uuid: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let text = serde_json::to_vec(&Remembered { cluster_uuid: uuid.to_owned() })?;
+    let new = file.with_extension("json.new");
+    std::fs::write(&new, text)?;
+    std::fs::rename(&new, file)
+}

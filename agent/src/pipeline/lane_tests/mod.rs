@@ -1,0 +1,57 @@
+//! Delivery as a whole, against a store in memory and a real HTTP server that answers what it is told.
+
+mod door;
+mod real;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::door::MemoryDoor;
+use super::deliver::{Delivery, deliver};
+use crate::metrics::PipelineMetrics;
+use crate::plan::ElasticsearchPlan;
+
+/// A delivery that runs.
+struct Running {
+    door: MemoryDoor,
+    state: Arc<Delivery>,
+    metrics: PipelineMetrics,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(plan: ElasticsearchPlan, door: MemoryDoor) -> Running {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Arc::new(Delivery::open(folder.path(), "test").unwrap());
+        let metrics = PipelineMetrics::default();
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(deliver(door.clone(), plan, state.clone(), metrics.clone(), stopped));
+        Running { door, state, metrics, stop, task, _folder: folder }
+    }
+
+    /// Waits until `condition` holds.
+    async fn until(&self, what: &str, mut condition: impl FnMut(&Running) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "not within 20 s: {what}; {:?}", self.state.status());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn until_nothing_is_owed(&self) {
+        self.until("nothing owed", |running| running.door.owed() == 0).await;
+    }
+
+    /// Stops it and says how long that took.
+    async fn stop(self) -> (MemoryDoor, Duration) {
+        let begun = Instant::now();
+        self.stop.send(true).unwrap();
+        self.task.await.unwrap();
+        (self.door, begun.elapsed())
+    }
+}
