@@ -345,7 +345,8 @@ fn a_deleted_file_is_read_to_its_end_while_it_is_open() {
     wait::holds("all is read, or the gap is claimed", PATIENCE, || {
         let gap = agent.ctl().metric("gap_bytes_total");
         let report = scene.oracle.compare(&scene.endpoint, INDEX);
-        report.missing_bytes == gap && report.documents + report.missing.len() == expected
+        report.missing_bytes == gap
+            && report.documents + report.missing.len() == expected
             && scene.endpoint.count(INDEX) >= 600
     });
     scene.oracle.compare(&scene.endpoint, INDEX).assert_true();
