@@ -72,8 +72,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
             ended = play(args, &mut stage) => ended,
             interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Ended::Interrupted).map_err(Into::into),
         };
-        if !matches!(ended, Ok(Ended::Exact | Ended::Interrupted)) {
-            stage.keep();
+        if let Ok(Ended::Exact | Ended::Interrupted) = ended {
+            stage.clear();
         }
         ended
     })
@@ -90,8 +90,7 @@ impl Target {
     async fn received(&self, ledger: &Ledger) -> u64 {
         match self {
             Target::Embedded(_) => ledger.documents(),
-            // A cluster that does not answer right now is no reason to stop: patience decides.
-            Target::Cluster(cluster) => cluster.count().await.unwrap_or(0),
+            Target::Cluster(cluster) => cluster.count_or_last().await,
         }
     }
 
@@ -99,6 +98,14 @@ impl Target {
         match self {
             Target::Embedded(_) => PATIENCE,
             Target::Cluster(_) => PATIENCE_WITH_CLUSTER,
+        }
+    }
+
+    /// How long to wait before asking again.
+    fn pace(&self) -> Duration {
+        match self {
+            Target::Embedded(_) => TICK,
+            Target::Cluster(_) => Duration::from_millis(500),
         }
     }
 
@@ -125,6 +132,7 @@ async fn play(args: &Args, stage: &mut Stage) -> anyhow::Result<Ended> {
 
     let mut report = Report::new(began);
     report.opening(args, &logs.join(sample::NAME), &target.describe(), RESTARTS);
+    stage.keep();
     let mut child = Child::start(&program, &job, stage.folder())?;
     report.event(&format!("agent {} started", child.id()));
     let growth = Growth { lines: args.lines, over: Duration::from_secs(args.seconds), rotations: ROTATIONS };
@@ -207,7 +215,7 @@ async fn arrive(
             return Ok(());
         }
         child.must_live()?;
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(target.pace()).await;
     }
 }
 

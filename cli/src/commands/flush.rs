@@ -15,6 +15,8 @@ pub(crate) async fn run(
     let flushed = client.flush(pipeline).await?;
     if json {
         output.json(&flushed)?;
+    } else if flushed.pipelines.is_empty() {
+        output.say("no job is running");
     } else {
         output.data(&render(&flushed))?;
     }

@@ -1,5 +1,6 @@
 //! A given cluster, asked what it has: nothing here is sent by the agent, nothing is learned from it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -17,6 +18,8 @@ use super::ledger::Ledger;
 
 /// Every question is answered within this.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// A count for the progress line.
+const COUNT_DEADLINE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: usize = 256 << 20;
 /// Documents of one page when counting.
 const PAGE: usize = 5_000;
@@ -27,6 +30,8 @@ pub(super) struct Cluster {
     url: String,
     index: String,
     auth: Option<(String, String)>,
+    /// Documents when they were last counted.
+    counted: AtomicU64,
 }
 
 impl Cluster {
@@ -36,7 +41,7 @@ impl Cluster {
     /// The URL makes no sense, or nobody answers there, or it wants other credentials.
     pub(super) async fn reach(url: &str, index: &str) -> anyhow::Result<Cluster> {
         let (url, auth) = split_auth(url)?;
-        let cluster = Cluster { url, index: index.to_owned(), auth };
+        let cluster = Cluster { url, index: index.to_owned(), auth, counted: AtomicU64::new(0) };
         let asked = cluster.ask(Method::GET, &format!("/{index}/_count"), None).await;
         let (status, _) = asked.with_context(|| format!("{} can't be reached", cluster.url))?;
         match status {
@@ -60,8 +65,17 @@ impl Cluster {
         self.auth.as_ref().map(|(user, password)| (user.as_str(), password.as_str()))
     }
 
-    /// Documents that a search finds now. 0 while there is no index.
-    pub(super) async fn count(&self) -> anyhow::Result<u64> {
+    /// Documents that a search finds now, or found when the cluster last answered: one that does not right now is no
+    /// reason to stop, and must not hold up the demo either.
+    pub(super) async fn count_or_last(&self) -> u64 {
+        if let Ok(Ok(count)) = tokio::time::timeout(COUNT_DEADLINE, self.count()).await {
+            self.counted.store(count, Ordering::Relaxed);
+        }
+        self.counted.load(Ordering::Relaxed)
+    }
+
+    /// 0 while there is no index.
+    async fn count(&self) -> anyhow::Result<u64> {
         #[derive(Deserialize)]
         struct Count {
             count: u64,

@@ -14,7 +14,7 @@ use super::ledger::Tally;
 const LIVE: Duration = Duration::from_millis(250);
 const LOGGED: Duration = Duration::from_secs(3);
 
-/// The temporary folder of a demo; removed in the end unless something is wrong.
+/// The temporary folder of a demo; removed in the end unless it is kept.
 #[derive(Debug)]
 pub(super) struct Stage {
     folder: PathBuf,
@@ -37,9 +37,13 @@ impl Stage {
         &self.folder
     }
 
-    /// It stays, for someone to look at.
+    /// It stays, for someone to look at, unless [`Stage::clear`] says otherwise.
     pub(super) fn keep(&mut self) {
         self.remove = false;
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.remove = true;
     }
 }
 

@@ -163,7 +163,7 @@ fn line(number: u64, now: &str) -> String {
         "curl/8.9.1 \\\"übung\\\"",
     ];
     // Mixed so that lines are not all alike; the multiplier is Knuth's.
-    let mixed = number.wrapping_mul(2_654_435_761) >> 7;
+    let mixed = (number + 1).wrapping_mul(2_654_435_761) >> 7;
     let pick = |list: &[&'static str], salt: u64| list[((mixed >> salt) % list.len() as u64) as usize];
     let status = if mixed.is_multiple_of(50) { 404 } else { 200 };
     format!(
