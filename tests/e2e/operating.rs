@@ -39,7 +39,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
     ("[sink]", "[snk]", &["snk", "sink"]),
     ("linger = \"200ms\"", "linger = \"200 furlongs\"", &["linger", "200"]),
     ("max_bytes = \"64 MiB\"", "max_bytes = \"64 XB\"", &["max_bytes"]),
-    ("index = \"logs-good\"", "index = \"logs-good", &["6"]),
+    ("index = \"logs-good\"", "index = \"logs-good", &[":9:"]),
     ("format = \"raw\"", "format = \"raw\"\nhost = \"${env:NO_SUCH_VARIABLE}\"", &["NO_SUCH_VARIABLE"]),
     ("paths = [\"/var/log/*.log\"]", "paths = [\"/var/log/[.log\"]", &["paths"]),
 ];
