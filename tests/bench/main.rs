@@ -1,6 +1,6 @@
 //! Measures the agent from outside, beside a reference where there is one. Build with `--release`.
 //!
-//!     bench walk    [--lines 1000000] [--pairs 5] [--work w1|w2]   CPU per million lines against the floor
+//!     bench walk    [--lines 1000000] [--pairs 5]                  CPU per million lines against the floor (w1, w2: one)
 //!     bench idle    [--files 1000] [--seconds 30]                  memory and CPU when nothing happens
 //!     bench latency [--seconds 30] [--rate 100]                    line written → accepted
 //!     bench open    [--gb 1]                                       restart with so much owed
@@ -25,6 +25,8 @@ mod works;
 
 use std::process::ExitCode;
 
+use works::Work;
+
 /// What was typed behind the name of the bench: `--name value` pairs.
 struct Options(Vec<String>);
 
@@ -44,7 +46,9 @@ fn main() -> ExitCode {
     let name = arguments.next().unwrap_or_default();
     let options = Options(arguments.collect());
     let well = match name.as_str() {
-        "walk" => walk::run(&options),
+        "walk" => walk::run(&options, &[Work::W1, Work::W2]),
+        "w1" => walk::run(&options, &[Work::W1]),
+        "w2" => walk::run(&options, &[Work::W2]),
         "idle" => idle::run(&options),
         "latency" => latency::run(&options),
         "open" => open::run(&options),
@@ -53,7 +57,9 @@ fn main() -> ExitCode {
         "null" => null::serve(&options),
         "write" => chaos::write(&options),
         _ => {
-            eprintln!("bench walk|idle|latency|open|outage|chaos|null|write [--name value]…; see tests/bench/main.rs");
+            eprintln!(
+                "bench walk|w1|w2|idle|latency|open|outage|chaos|null|write [--name value]…; see tests/bench/main.rs"
+            );
             false
         }
     };

@@ -25,12 +25,7 @@ struct Run {
     endpoint_cpu: Duration,
 }
 
-pub(crate) fn run(options: &Options) -> bool {
-    let works: &[Work] = match options.text("work") {
-        Some("w1") => &[Work::W1],
-        Some("w2") => &[Work::W2],
-        _ => &[Work::W1, Work::W2],
-    };
+pub(crate) fn run(options: &Options, works: &[Work]) -> bool {
     works.iter().map(|work| measure(*work, options)).fold(true, |a, b| a & b)
 }
 

@@ -65,14 +65,37 @@ impl Ctl {
 
     /// All dead letters.
     pub fn dead_letters(&self) -> Vec<Value> {
-        let answer = self.json(&["dead-letters", "ls", "--json"]);
-        match answer {
+        match self.json(&["dead-letters", "ls", "--limit", "1000000", "--json"]) {
             Value::Array(list) => list,
-            Value::Object(mut object) => match object.remove("dead_letters") {
-                Some(Value::Array(list)) => list,
-                other => panic!("no list of dead letters: {other:?}"),
-            },
             other => panic!("no list of dead letters: {other}"),
         }
+    }
+
+    /// A number of the first pipeline's status, `None` while the agent does not answer.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        let (well, text, _) = self.try_run(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&text).ok().filter(|_| well)?;
+        status["pipelines"][0][name].as_u64()
+    }
+
+    /// The first pipeline's state, as one word; empty while the agent does not answer.
+    pub fn state(&self) -> String {
+        let (well, text, _) = self.try_run(&["status", "--json"]);
+        let status: Value = if well { serde_json::from_str(&text).unwrap_or_default() } else { Value::Null };
+        status["pipelines"][0]["state"].as_str().unwrap_or("").to_owned()
+    }
+
+    /// Indices of the first pipeline that are parked.
+    pub fn parked(&self) -> Vec<String> {
+        let status = self.status();
+        let lanes = status["pipelines"][0]["parked"].as_array().cloned().unwrap_or_default();
+        let mut names: Vec<String> = lanes.iter().filter_map(|lane| Some(lane["index"].as_str()?.to_owned())).collect();
+        names.sort();
+        names
+    }
+
+    /// Commits, retries what is parked, waits for acknowledgements. Something may still be owed afterwards.
+    pub fn flush(&self) {
+        self.try_run(&["flush"]);
     }
 }

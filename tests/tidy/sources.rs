@@ -20,9 +20,10 @@ impl Source {
         self.code.lines().take(self.tests_from).enumerate().map(|(number, line)| (number + 1, line))
     }
 
-    /// A file that is only compiled for tests.
+    /// A file that is only compiled for tests or benches: it or a folder of it is called so.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs") || self.path.contains("/tests/")
+        let words = self.path.trim_end_matches(".rs").split('/');
+        words.into_iter().any(|word| word == "tests" || word == "benches" || word.ends_with("_tests"))
     }
 }
 
@@ -54,10 +55,9 @@ fn read(path: &Path) -> Source {
     let text = std::fs::read_to_string(path).unwrap();
     let code = blank(&text);
     let lines: Vec<&str> = code.lines().collect();
-    let is_tests = |at: usize| {
-        lines[at].trim() == "#[cfg(test)]"
-            && lines.get(at + 1).is_some_and(|next| next.trim_start().starts_with("mod "))
-    };
+    // `mod tests;` only names a file; what follows it is still the product.
+    let opens_tests = |line: &&str| line.trim_start().starts_with("mod ") && line.trim_end().ends_with('{');
+    let is_tests = |at: usize| lines[at].trim() == "#[cfg(test)]" && lines.get(at + 1).is_some_and(opens_tests);
     let tests_from = (0..lines.len()).find(|at| is_tests(*at)).unwrap_or(lines.len());
     let path = path.strip_prefix(workspace()).unwrap().to_string_lossy().into_owned();
     Source { path, text, code, tests_from }

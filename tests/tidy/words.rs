@@ -89,10 +89,10 @@ fn only_the_corridor_reads_the_clock() {
 
 #[test]
 fn nothing_is_public_in_the_agent_but_its_door() {
-    let door = |source: &Source, _: &str| {
-        !source.path.starts_with("agent/src/")
-            || ["agent/src/lib.rs", "agent/src/commands/mod.rs"].contains(&&*source.path)
-    };
+    // The binary calls `commands`, the criterion benches call `bench`.
+    const DOORS: &[&str] =
+        &["agent/src/lib.rs", "agent/src/commands/mod.rs", "agent/src/commands/exit.rs", "agent/src/bench.rs"];
+    let door = |source: &Source, _: &str| !source.path.starts_with("agent/src/") || DOORS.contains(&&*source.path);
     let found: Vec<String> =
         ["pub fn ", "pub struct ", "pub enum ", "pub mod "].iter().flat_map(|word| lines_with(word, door)).collect();
     assert!(found.is_empty(), "pub(crate) is enough:\n{}", found.join("\n"));
