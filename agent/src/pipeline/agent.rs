@@ -398,7 +398,7 @@ fn positions(door: &store::Pipeline) -> Vec<api::Position> {
         path: p.path,
         source: p.source.0,
         offset: p.offset,
-        size: p.size,
+        size: Some(p.size),
         state: p.state.to_owned(),
     };
     Source::positions(&door.rows()).into_iter().map(shown).collect()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::lines::Cut;
 use crate::metrics::PipelineMetrics;
-use crate::record::{Chunk, DeadLetter, Gap, GapReason, SourceId, Step, Timestamp};
+use crate::record::{Chunk, Gap, GapReason, Part, Piece, Refused, SourceId, Step};
 
 /// Puts what was cut from `data`, which lies at `base`, into `step` and counts it.
 pub(super) fn emit(
@@ -38,16 +38,15 @@ pub(super) fn account(
 ) {
     for range in &cut.dead {
         let offset = base + range.start as u64;
-        step.dead.push(DeadLetter {
-            index: String::new(),
-            id: format!("{}.{offset}", source.0),
-            kind: "line_too_long".to_owned(),
-            reason: format!("the line at byte {offset} of {path} is longer than max_line_bytes ({})", range.len()),
-            status: 0,
-            action: Vec::new(),
-            document: data[range.clone()].to_vec(),
-            at_ms: Timestamp::now().0,
-        });
+        let head = Chunk {
+            source,
+            path: Arc::clone(path),
+            offset,
+            data: data[range.clone()].to_vec(),
+            piece: Piece::Part(Part { truncated: true, ..Part::default() }),
+        };
+        let reason = format!("the line at byte {offset} of {path} is longer than max_line_bytes ({})", range.len());
+        step.refused.push(Refused { head, kind: "line_too_long", reason });
     }
     for range in &cut.skipped {
         add_gap(step, path, base + range.start as u64, range.len() as u64, GapReason::LongLine);
