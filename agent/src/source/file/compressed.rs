@@ -101,7 +101,6 @@ impl FileSource {
         let compressed = reader.compressed();
         self.table.change(slot, |entry| {
             entry.examined = compressed.min(entry.size.saturating_sub(1));
-            entry.known = entry.examined;
             if let Some(open) = &mut entry.open {
                 open.gzip = Some(reader);
             }
@@ -113,7 +112,6 @@ impl FileSource {
     fn examined_to_the_end(&mut self, slot: Slot) {
         self.table.change(slot, |entry| {
             entry.examined = entry.size;
-            entry.known = entry.size;
         });
         self.mark(slot);
     }

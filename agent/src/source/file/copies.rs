@@ -92,8 +92,8 @@ impl FileSource {
             Some(Copy::Shipped) => self.finish(slot),
             None => {
                 let entry = self.table.get(slot);
-                let (from, known) = (entry.position.offset, entry.known);
-                self.gap(slot, from, known.saturating_sub(from), reason);
+                let (from, owed) = (entry.position.offset, entry.owed());
+                self.gap(slot, from, owed, reason);
                 self.finish(slot);
             }
         }
@@ -107,6 +107,7 @@ impl FileSource {
         {
             self.drop_entry(undecided);
         }
+        let once = self.once;
         self.table.change(slot, |entry| {
             entry.state = State::Live;
             entry.kind = kind;
@@ -114,7 +115,7 @@ impl FileSource {
             entry.mtime = stat.mtime;
             entry.examined = if kind == Kind::Gzip { 0 } else { entry.position.offset };
             entry.known = stat.size;
-            entry.end = if entry.end == u64::MAX { u64::MAX } else { stat.size };
+            entry.end = if once { stat.size } else { u64::MAX };
         });
         self.table.set_identity(slot, stat.identity);
         self.moved(slot, path);
@@ -140,12 +141,17 @@ impl FileSource {
             return None;
         }
         let mut shipped = false;
+        let owes = entry.owed() > 0;
         for (path, stat) in self.files_beside(slot) {
             let follower = self.table.at_inode(stat.identity);
             if follower == Some(slot) {
                 continue;
             }
             let decided = follower.is_some_and(|other| self.table.get(other).is_minted());
+            let older = stat.mtime < self.table.get(slot).mtime;
+            if older || (decided && !owes) || !self.table.get(slot).is_evident(&path) {
+                continue;
+            }
             match self.holds_content(&path, &stat, slot) {
                 Some(kind) if !decided => return Some(Copy::Free(path, stat, kind)),
                 Some(_) => shipped = true,

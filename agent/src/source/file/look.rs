@@ -12,7 +12,7 @@ use super::fingerprint;
 use super::rows::Kind;
 use super::stat::Stat;
 use super::table::{Open, Slot, State, Tick};
-use super::{FileSource, MOST_OPEN, REMEMBER_S, unix_seconds};
+use super::{FileSource, REMEMBER_S};
 use crate::record::GapReason;
 
 /// A file that has not grown for so long is closed.
@@ -26,8 +26,11 @@ impl FileSource {
             State::Held { .. } => self.look_at_held(slot),
             State::Missing { since } => {
                 let until = since + self.hold_ms();
-                if self.now >= until || self.once {
-                    self.give_up(slot);
+                if self.now >= until {
+                    self.find_copy_of_missing(slot);
+                    if matches!(self.table.get(slot).state, State::Missing { .. }) {
+                        self.give_up(slot);
+                    }
                 } else {
                     self.looks.at(&mut self.table, slot, until);
                 }
@@ -66,6 +69,11 @@ impl FileSource {
         }
     }
 
+    /// What is queued now is read (and compared with what was shipped) in this poll.
+    fn reads_at_once(&self) -> bool {
+        self.had_budget && self.ready.is_empty()
+    }
+
     /// Takes in size and modification time of the file that is known to be this entry's.
     pub(super) fn observe(&mut self, slot: Slot, stat: &Stat) {
         let entry = self.table.get(slot);
@@ -73,8 +81,8 @@ impl FileSource {
         let changed = stat.size != old_size;
         let touched = stat.mtime != entry.mtime;
         // What is unread may be another content by now; then what was seen of the old one is the gap.
-        let doubtful =
-            kind == Kind::Plain && ((changed && old_size > offset) || stat.size < old_size || (!changed && touched));
+        let later = old_size > offset || !self.reads_at_once();
+        let doubtful = kind == Kind::Plain && ((changed && later) || stat.size < old_size || (!changed && touched));
         let now = self.now;
         self.table.change(slot, |entry| {
             entry.size = stat.size;
@@ -83,6 +91,12 @@ impl FileSource {
                 entry.grown_at = now;
             }
         });
+        if !self.table.get(slot).is_minted() {
+            if stat.size > 0 {
+                self.newcomers.push(slot);
+            }
+            return self.watch_closely(slot, changed);
+        }
         if kind == Kind::Plain && stat.size < offset {
             return self.truncated(slot);
         }
@@ -144,7 +158,7 @@ impl FileSource {
         let entry = self.table.get(slot);
         let wanted = entry.queued || entry.state == State::Nameless || self.now < entry.grown_at + QUIET_MS;
         match (&entry.open, wanted) {
-            (None, true) if entry.queued && self.open_files < MOST_OPEN => {
+            (None, true) if entry.queued && self.open_files < self.most_open => {
                 self.ensure_open(slot);
             }
             (Some(_), false) => self.close(slot),
@@ -202,6 +216,9 @@ impl FileSource {
                 let entry = self.table.get_mut(slot);
                 entry.known = size;
                 entry.examined = entry.examined.min(size);
+                if size != known && !std::mem::replace(&mut entry.unsaved, true) {
+                    self.unsaved.push(slot);
+                }
                 true
             }
             Ok(false) => {
@@ -269,21 +286,22 @@ impl FileSource {
         if !entry.is_minted() {
             return self.drop_entry(slot);
         }
-        if entry.known <= entry.position.offset {
-            return self.finish(slot);
-        }
         self.table.get_mut(slot).state = State::Missing { since: self.now };
-        let due = if self.once { self.now } else { self.now + self.hold_ms() };
-        self.looks.at(&mut self.table, slot, due);
+        let until = self.now + self.hold_ms();
+        self.looks.at(&mut self.table, slot, until);
+        // Even where nothing is owed as far as we saw: more may have been written before it went.
         self.find_copy_of_missing(slot);
+        let entry = self.table.get(slot);
+        if matches!(entry.state, State::Missing { .. }) && (self.once || entry.owed() == 0) {
+            self.give_up(slot);
+        }
     }
 
     /// Nobody turned up with the rest.
     fn give_up(&mut self, slot: Slot) {
         let entry = self.table.get(slot);
-        let (from, upto) = (entry.position.offset, entry.known);
-        self.gap(slot, from, upto.saturating_sub(from), GapReason::Vanished);
-        self.table.get_mut(slot).known = from;
+        let (from, owed) = (entry.position.offset, entry.owed());
+        self.gap(slot, from, owed, GapReason::Vanished);
         self.finish(slot);
     }
 
@@ -292,16 +310,18 @@ impl FileSource {
         self.close(slot);
         self.table.forget_identity(slot);
         self.table.forget_place(slot);
+        let at = self.unix_seconds();
         self.table.change(slot, |entry| {
             entry.known = entry.position.offset;
-            entry.state = State::Gone { at: unix_seconds() };
+            entry.examined = entry.size;
+            entry.state = State::Gone { at };
         });
         self.looks.at(&mut self.table, slot, self.now + Tick::from(REMEMBER_S) * 1000);
         self.mark(slot);
     }
 
     fn forget_after_a_while(&mut self, slot: Slot, at: u32) {
-        let left = REMEMBER_S.saturating_sub(unix_seconds().saturating_sub(at));
+        let left = REMEMBER_S.saturating_sub(self.unix_seconds().saturating_sub(at));
         if left > 0 {
             return self.looks.at(&mut self.table, slot, self.now + Tick::from(left) * 1000);
         }
@@ -313,8 +333,12 @@ impl FileSource {
     pub(super) fn drop_entry(&mut self, slot: Slot) {
         self.close(slot);
         self.newcomers.retain(|newcomer| *newcomer != slot);
-        self.ready.retain(|ready| *ready != slot);
-        self.dirty.retain(|dirty| *dirty != slot);
+        if self.table.get(slot).queued {
+            self.ready.retain(|ready| *ready != slot);
+        }
+        if self.table.get(slot).dirty {
+            self.dirty.retain(|dirty| *dirty != slot);
+        }
         self.table.remove(slot);
     }
 

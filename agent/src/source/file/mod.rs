@@ -42,6 +42,8 @@ use watch::Watch;
 const MOST_OPEN: usize = 1000;
 /// A source without file and without anything left to read is remembered this long, in seconds.
 const REMEMBER_S: u32 = 600;
+/// How old the stored size of a file with unread bytes may be.
+const UNSAVED_MS: Tick = 1000;
 /// Buffers kept for the next large reads.
 const SPARE: usize = 8;
 
@@ -55,6 +57,8 @@ pub(crate) struct FileSource {
     waker: Waker,
     watch: Watch,
     opened: Instant,
+    /// Seconds since 1970 at `opened`.
+    opened_unix: u64,
     /// The time of this poll.
     now: Tick,
     counters: Counters,
@@ -65,6 +69,9 @@ pub(crate) struct FileSource {
     ready: VecDeque<Slot>,
     /// Entries whose row has changed.
     dirty: Vec<Slot>,
+    /// Entries of which only the size has changed; their rows are written once a second.
+    unsaved: Vec<Slot>,
+    unsaved_due: Tick,
     folders: Folders,
     rescan_due: Tick,
     started: bool,
@@ -74,6 +81,7 @@ pub(crate) struct FileSource {
     /// New files of which it is not decided whether they are sources of their own.
     newcomers: Vec<Slot>,
     open_files: usize,
+    most_open: usize,
     /// Files that have no name any more, in the order in which they lost it.
     nameless: Vec<Slot>,
     had_budget: bool,
@@ -98,6 +106,7 @@ impl FileSource {
             metrics,
             waker,
             opened: Instant::now(),
+            opened_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
             now: 0,
             counters: Counters::default(),
             counters_dirty: false,
@@ -105,6 +114,8 @@ impl FileSource {
             looks: Looks::default(),
             ready: VecDeque::new(),
             dirty: Vec::new(),
+            unsaved: Vec::new(),
+            unsaved_due: 0,
             folders: Folders::default(),
             rescan_due: 0,
             started: false,
@@ -112,6 +123,7 @@ impl FileSource {
             adrift: Vec::new(),
             newcomers: Vec::new(),
             open_files: 0,
+            most_open: most_open(),
             nameless: Vec::new(),
             had_budget: true,
             read: 0,
@@ -278,6 +290,14 @@ impl FileSource {
     }
 
     fn collect_rows(&mut self) {
+        if self.now >= self.unsaved_due {
+            self.unsaved_due = self.now + UNSAVED_MS;
+            for slot in std::mem::take(&mut self.unsaved) {
+                if std::mem::take(&mut self.table.get_mut(slot).unsaved) {
+                    self.mark(slot);
+                }
+            }
+        }
         for slot in std::mem::take(&mut self.dirty) {
             let entry = self.table.get_mut(slot);
             if std::mem::take(&mut entry.dirty) && entry.is_minted() {
@@ -317,14 +337,20 @@ impl FileSource {
         }
     }
 
+    fn unix_seconds(&self) -> u32 {
+        (self.opened_unix + self.now / 1000) as u32
+    }
+
     fn tick(&self, now: Instant) -> Tick {
         let since = now.saturating_duration_since(self.opened).as_millis() as Tick;
         since.max(self.now)
     }
 }
 
-fn unix_seconds() -> u32 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() as u32)
+/// Half of what the process may open, so that there is room for the others.
+fn most_open() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(MOST_OPEN, |limit| MOST_OPEN.min(limit as usize / 2))
 }
 
 /// Decodes rows for an operator.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustix::fs::SeekFrom;
 
 use super::fingerprint::{self, HEAD, Print, TAIL};
+use super::gzip;
 use super::rows::Kind;
 use super::table::{Slot, State};
 use super::{FileSource, SPARE};
@@ -86,6 +87,11 @@ impl FileSource {
                 self.recycle(data);
                 continue;
             }
+            if cut.consumed == 0 && flush && whole && self.once && data.first() == Some(&b'\r') {
+                // A lone carriage return is all that is left: half of a line ending is no record.
+                self.table.change(slot, |entry| entry.end = position.offset);
+                return Ok(total);
+            }
             if cut.consumed == 0 && position.mode == Mode::LineStart && !data.is_empty() && data[0] == 0 {
                 self.recycle(data);
                 if !self.pass_nuls(slot, &file, limit)? {
@@ -135,6 +141,9 @@ impl FileSource {
             self.mark(slot);
         }
         self.want_reading_after(slot);
+        if self.open_files > self.most_open && self.table.get(slot).state == State::Live {
+            self.close(slot);
+        }
     }
 
     /// Goes to the end of the queue if there is more; a part that waits is flushed in time.
@@ -144,9 +153,6 @@ impl FileSource {
             if !entry.queued {
                 entry.queued = true;
                 self.ready.push_back(slot);
-            }
-            if self.open_files > super::MOST_OPEN && entry.state == State::Live {
-                self.close(slot);
             }
         } else if let Some(due) = self.flush_due(slot) {
             self.looks.by(&mut self.table, slot, due.max(self.now + 1));
@@ -168,6 +174,11 @@ impl FileSource {
         let head = fingerprint::read_head(file, entry.size)?;
         if !entry.head.begins(&head) {
             self.truncated(slot);
+            return Ok(false);
+        }
+        if have == 0 && head.starts_with(&gzip::MAGIC) && entry.position.offset == 0 {
+            self.table.change(slot, |entry| entry.kind = Kind::Gzip);
+            self.want_reading(slot);
             return Ok(false);
         }
         self.table.set_head(slot, &head);

@@ -4,22 +4,23 @@
 //! live are different files; but a new one that has the content of another may be a copy that is about to
 //! replace it, so it is held for a while.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::FileSource;
 use super::fingerprint::{self, Print};
 use super::gzip;
 use super::rows::Kind;
 use super::stat::Stat;
 use super::table::{Slot, State, Tracked};
-use super::{FileSource, MOST_OPEN};
 use crate::plan::Start;
 use crate::record::{Mode, Position};
 
 /// So many sources that begin alike are compared with a new file, those with the most similar names first.
 const MOST_COMPARED: usize = 32;
-/// A file without owed bytes is taken for another's copy only if it repeats at least this much of it: short
-/// files are easily equal by chance, and to pass over one would be a loss.
+/// Files whose names are not related are taken for copies only if they repeat at least this much: short files
+/// are easily equal by chance, and to pass over one would be a loss.
 const EVIDENCE: u64 = 256;
 /// A file that may be a copy waits at most so many times `hold` while it grows.
 const MOST_HOLDS: u64 = 60;
@@ -169,7 +170,7 @@ impl FileSource {
         });
         self.mint(slot);
         self.want_reading(slot);
-        if !self.table.get(slot).queued || self.open_files > MOST_OPEN {
+        if !self.table.get(slot).queued || self.open_files > self.most_open {
             self.close_unless_nameless(slot);
         }
         self.looks.by(&mut self.table, slot, self.now + 1);
@@ -187,7 +188,7 @@ impl FileSource {
         let since = if let State::Held { since } = entry.state { since } else { now };
         let grown_at = entry.grown_at;
         let over = now >= grown_at.max(since) + self.hold_ms() || now >= since + MOST_HOLDS * self.hold_ms();
-        let hurry = self.once || entry.state == State::Nameless || self.open_files >= MOST_OPEN / 2;
+        let hurry = self.once || entry.state == State::Nameless || self.open_files >= self.most_open / 2;
         if over || hurry {
             return self.own(slot, head);
         }
@@ -226,7 +227,10 @@ impl FileSource {
             let gone = matches!(entry.state, State::Gone { .. } | State::Missing { .. });
             match self.same_content(slot, head, other) {
                 Ok(true) if gone => return Origin::Continues(other),
-                Ok(true) => perhaps = true,
+                Ok(true) => {
+                    perhaps = true;
+                    self.looks.by(&mut self.table, other, self.now);
+                }
                 Ok(false) => {}
                 Err(error) => self.warn(slot, &error, "file can't be compared"),
             }
@@ -263,6 +267,9 @@ impl FileSource {
         if head.len() >= old.head.len() && !old.head.begins(head) {
             return Ok(false);
         }
+        if !old.is_evident(new.place()) {
+            return Ok(false);
+        }
         if new.kind == Kind::Gzip {
             // The tail is compared when decompression has come so far.
             return Ok(old.kind == Kind::Plain && head.len() >= old.head.len());
@@ -271,9 +278,9 @@ impl FileSource {
             return Ok(false);
         }
         let offset = old.position.offset;
-        let owes = old.known > offset;
         if gone {
-            let enough = owes || offset >= EVIDENCE;
+            // What comes anew under the same name is no copy, unless it repeats a lot.
+            let enough = offset >= EVIDENCE || new.path != old.path;
             return Ok(enough && new.size >= offset && fingerprint::has_tail(&open.file, offset, old.tail)?);
         }
         if offset > 0 && new.size >= offset {
@@ -361,9 +368,19 @@ fn linked_place(path: &Path) -> Option<PathBuf> {
     if linked { std::fs::canonicalize(path).ok() } else { None }
 }
 
+impl Tracked {
+    /// That a file at `path` begins like this one means something: there is enough of it, or the name says so.
+    pub(super) fn is_evident(&self, path: &Path) -> bool {
+        let related = match (self.path.file_stem(), path.file_name()) {
+            (Some(stem), Some(name)) => name.as_bytes().starts_with(stem.as_bytes()),
+            _ => false,
+        };
+        self.position.offset >= EVIDENCE || related
+    }
+}
+
 /// How many bytes of the file names agree from the beginning.
 pub(super) fn common_prefix(a: &Path, b: &Path) -> usize {
-    use std::os::unix::ffi::OsStrExt;
     let name = |path: &Path| path.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
     name(a).iter().zip(&name(b)).take_while(|(a, b)| a == b).count()
 }

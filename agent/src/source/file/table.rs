@@ -57,6 +57,8 @@ pub(super) struct Tracked {
     pub(super) interval: u32,
     pub(super) queued: bool,
     pub(super) dirty: bool,
+    /// `known` has grown since the row was written.
+    pub(super) unsaved: bool,
     /// A failure was logged; the next one of the same file is not.
     pub(super) warned: bool,
     pub(super) open: Option<Box<Open>>,
@@ -112,6 +114,7 @@ impl Tracked {
             interval: 0,
             queued: false,
             dirty: false,
+            unsaved: false,
             warned: false,
             open: None,
         }
@@ -134,6 +137,14 @@ impl Tracked {
         }
     }
 
+    /// Bytes seen and not handed out: what would be lost with the file.
+    pub(super) fn owed(&self) -> u64 {
+        match self.kind {
+            Kind::Plain => self.known.saturating_sub(self.position.offset),
+            Kind::Gzip => self.unread(),
+        }
+    }
+
     pub(super) fn is_minted(&self) -> bool {
         self.source.0 != 0
     }
@@ -148,7 +159,10 @@ impl Tracked {
             start: self.start,
             tail: self.tail,
             position: self.position,
-            size: self.known.max(self.position.offset),
+            size: match self.kind {
+                Kind::Plain => self.known.max(self.position.offset),
+                Kind::Gzip => self.examined,
+            },
             mtime: self.mtime,
             gone_at: match self.state {
                 State::Gone { at } => Some(at),
@@ -169,6 +183,7 @@ impl Tracked {
         tracked.position = stored.position;
         tracked.size = stored.size;
         tracked.known = stored.size;
+        tracked.examined = if tracked.kind == Kind::Gzip { stored.size } else { 0 };
         tracked.mtime = stored.mtime;
         tracked
     }
