@@ -91,7 +91,7 @@ impl Config {
     pub(crate) fn examine(path: &Path, view: View<'_>) -> (Option<Config>, Problems) {
         let name = path.display().to_string();
         with_file(path, view, |text, outside| Config::parse(text, &name, outside))
-            .unwrap_or_else(|problem| (None, problem.into()))
+            .unwrap_or_else(|problems| (None, problems))
     }
 
     pub(crate) fn parse(text: &str, file: &str, outside: &Outside<'_>) -> (Option<Config>, Problems) {
@@ -155,8 +155,8 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
     let (datasources, mut problems) = Datasources::load(&config.datasources, view);
     let files = match list_jobs(config) {
         Ok(files) => files,
-        Err(problem) => {
-            problems.push(problem);
+        Err(more) => {
+            problems.extend(more);
             return (Vec::new(), problems);
         }
     };
@@ -171,10 +171,10 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
 }
 
 /// Every `*.toml` of the folder but hidden ones and the datasources, by name.
-fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problem> {
+fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problems> {
     let refusal = |e: std::io::Error| {
         let folder = config.jobs_dir.display().to_string();
-        Problem::of_file(folder, format!("the folder of the jobs (jobs_dir) can't be read: {e}"))
+        Problems::from(Problem::of_file(folder, format!("the folder of the jobs (jobs_dir) can't be read: {e}")))
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&config.jobs_dir).map_err(refusal)? {
