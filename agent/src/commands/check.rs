@@ -230,7 +230,7 @@ mod tests {
             "F/jobs.d/b.toml:7:1: unknown key \"indx\" in [sink]; did you mean \"index\"?",
             "F/jobs.d/c.sql: this version runs native TOML jobs (*.toml)",
             "F/jobs.d/absent.toml: can't be read: No such file",
-            "\n5 problems\n",
+            "\n6 problems\n",
         ] {
             assert!(err.contains(expected), "{expected} is not in:\n{err}");
         }

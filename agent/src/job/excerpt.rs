@@ -83,7 +83,9 @@ pub(crate) fn place_unparsed(
     };
     // Inside of a string of several lines anything may stand, whatever it looks like.
     let in_string = ["\"\"\"", "'''"].iter().any(|quotes| above.matches(quotes).count() % 2 == 1);
-    let hidden = match content.split_once('=') {
+    // YAML by habit is met often enough to show the line.
+    let of_yaml = || content.split_once(':').filter(|(key, _)| known(key.trim()));
+    let hidden = match content.split_once('=').or_else(of_yaml) {
         _ if in_string => Some(line.clone()),
         None if content.trim().is_empty() => None,
         None if content.trim_start().starts_with('[') && !content.contains(['"', '\'']) => None,

@@ -43,8 +43,8 @@ pub(crate) struct Section<'d> {
     pub(crate) name: String,
     /// Where it begins, for saying what it lacks.
     pub(crate) at: Option<Range<usize>>,
-    /// Keys that a misspelt key probably meant; they are not reported missing as well.
-    misspelt: Vec<&'static str>,
+    /// Keys that a misspelt key probably meant, and that key; they are not reported missing as well.
+    misspelt: Vec<(&'static str, String)>,
 }
 
 /// One key of a section with its value.
@@ -102,15 +102,18 @@ impl<'d> Reader<'d> {
         self.section_of_kind(parent, key, kind)
     }
 
-    /// As `section`, read against the known keys of `kind`.
+    /// As `section`, read against the known keys of `kind`. A section whose name is misspelt is read as well, so
+    /// that what is wrong in it is said at the same time.
     pub(crate) fn section_of_kind(
         &mut self,
         parent: &Section<'d>,
         key: &str,
         kind: &'static str,
     ) -> Option<Section<'d>> {
-        let (table, at) = self.table(parent, key)?;
-        Some(self.open(table, kind, parent.path(key), at))
+        let misspelt = parent.misspelt.iter().find(|(meant, _)| *meant == key && !parent.has(key));
+        let written = misspelt.map_or(key, |(_, word)| word.as_str());
+        let (table, at) = self.table(parent, written)?;
+        Some(self.open(table, kind, parent.path(&shorten(written)), at))
     }
 
     /// The sub-table `key` with free keys.
@@ -176,7 +179,7 @@ impl<'d> Reader<'d> {
         if of_harmless_key && !is_secret(word) {
             self.show(item);
         }
-        section.misspelt.extend(meant);
+        section.misspelt.extend(meant.map(|meant| (meant, word.to_owned())));
         let at = section.table.key(word).and_then(|key| key.span()).or_else(|| item.span());
         let word = shorten(word);
         let message = if item.is_table() {
@@ -216,7 +219,7 @@ impl<'d> Reader<'d> {
 
     /// Says that `section` lacks `key`, unless a misspelt key was probably it.
     pub(crate) fn refuse_missing(&mut self, section: &Section<'d>, key: &str, example: &str) {
-        if section.misspelt.contains(&key) {
+        if self.is_misspelt(section, key) {
             return;
         }
         let message = format!("{} lacks \"{key}\"; write for example: {example}", section.title());
@@ -224,7 +227,7 @@ impl<'d> Reader<'d> {
     }
 
     pub(crate) fn is_misspelt(&self, section: &Section<'d>, key: &str) -> bool {
-        section.misspelt.contains(&key)
+        section.misspelt.iter().any(|(meant, _)| *meant == key)
     }
 
     pub(crate) fn refuse(&mut self, at: Option<Range<usize>>, key: impl Into<String>, message: impl Into<String>) {
@@ -297,7 +300,7 @@ fn in_our_words(message: &str) -> String {
         ("missing comma between array elements", "a comma is missing here, or the list's \"]\" before it"),
         ("unclosed array", "the list's \"]\" is missing"),
         ("unclosed table", "the section's \"]\" is missing"),
-        ("key with no value", "\"=\" and a value are missing"),
+        ("key with no value", "this is no key = value"),
         ("duplicate key", "this was already given above"),
         ("unexpected key or value", "only one key = value belongs on a line"),
     ];
