@@ -3,6 +3,7 @@
 mod door;
 mod faults;
 mod real;
+mod secure;
 mod server;
 mod verdicts;
 
@@ -47,7 +48,15 @@ impl Running {
     async fn until(&self, what: &str, mut condition: impl FnMut(&Running) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !condition(self) {
-            assert!(Instant::now() < deadline, "not within 20 s: {what}; owed {}, out {}, requests {}, retries {}; {:?}", self.door.owed(), self.door.out(), self.metrics.requests.get(), self.metrics.retries.get(), self.state.status());
+            assert!(
+                Instant::now() < deadline,
+                "not within 20 s: {what}; owed {}, out {}, requests {}, retries {}; {:?}",
+                self.door.owed(),
+                self.door.out(),
+                self.metrics.requests.get(),
+                self.metrics.retries.get(),
+                self.state.status()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
