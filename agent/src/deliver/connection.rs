@@ -151,3 +151,33 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_prove_oneself_gives_its_header() {
+        let value = |auth| authorization(&auth).unwrap().unwrap_or_default();
+        let secret = |text: &str| Secret::literal(text);
+        assert_eq!(value(Auth::Basic { user: "u".to_owned(), password: secret("p:q") }), "Basic dTpwOnE=");
+        assert_eq!(value(Auth::ApiKey(secret("id:key"))), "ApiKey aWQ6a2V5");
+        assert_eq!(value(Auth::ApiKey(secret("aWQ6a2V5"))), "ApiKey aWQ6a2V5");
+        assert_eq!(value(Auth::Bearer(secret("t"))), "Bearer t");
+        assert_eq!(value(Auth::None), "");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_said_without_it() {
+        let mut plan = ElasticsearchPlan::new("http://localhost", "i");
+        plan.headers = vec![("x-token".to_owned(), Secret::literal("hush\nhush"))];
+        let error = build(&plan, &Material::read(&plan).unwrap()).unwrap_err();
+        assert!(error.contains("x-token") && !error.contains("hush"), "{error}");
+        plan.headers.clear();
+        plan.proxy = Some(Secret::literal("http://user:hush@[nowhere"));
+        let error = build(&plan, &Material::read(&plan).unwrap()).unwrap_err();
+        assert!(error.contains("proxy") && !error.contains("hush"), "{error}");
+        plan.auth = Auth::Bearer(Secret { from: SecretSource::File("/nowhere/token".into()) });
+        assert!(Material::read(&plan).err().unwrap().contains("/nowhere/token"));
+    }
+}
