@@ -1,1 +1,239 @@
-//! (being built)
+//! `splashdam.toml`, the service's config, and the jobs that belong to it. Parsing is pure (`parse`); `load` and
+//! `load_all` read files and nothing else: whether a folder exists or can be written is found by who uses it.
+//!
+//! Relative paths start from the config's folder; `${env:NAME}` and the like work as in jobs.
+//!
+//! | key | default | what |
+//! |---|---|---|
+//! | `data_dir` | `/var/lib/splashdam` | positions and what is owed |
+//! | `jobs_dir` | `jobs.d` beside the config | every `*.toml` in it is a job |
+//! | `datasources` | `datasources.toml` beside the config | named connections |
+//! | `agent_id` | minted with the data folder | part of every `_id`: `[A-Za-z0-9_-]`, 1 to 64 characters |
+//! | `durability` | `"group"` | `"group"`: a sync every 50 ms; `"always"`; `"os"`: not exact in a power cut |
+//! | `control_socket` | `/run/splashdam/control.sock` | where `splashctl` finds the agent |
+//! | `log_level` | `"info"` | `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"` |
+//! | **`[buffer]`** | | |
+//! | `max_bytes` | no limit but the jobs' | owed on disk by all jobs together; at least 16 MiB |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use toml_edit::Document;
+
+use crate::job::{
+    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, View, syntax_problem, with_file,
+};
+use crate::plan::{Durability, Plan};
+
+const DIALECT: &Dialect = &[
+    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer"]),
+    ("buffer", &["max_bytes"]),
+];
+
+/// The service's settings, checked; all paths absolute.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) jobs_dir: PathBuf,
+    /// Need not exist.
+    pub(crate) datasources: PathBuf,
+    /// `None`: minted with the data folder.
+    pub(crate) agent_id: Option<String>,
+    pub(crate) durability: Durability,
+    pub(crate) control_socket: PathBuf,
+    pub(crate) log_level: LogLevel,
+    /// Owed bytes of all jobs together. `None`: only the jobs' own limits.
+    pub(crate) buffer_max_bytes: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+impl Config {
+    /// All by default, for a config in `folder`.
+    pub(crate) fn in_folder(folder: &Path) -> Config {
+        Config {
+            data_dir: PathBuf::from("/var/lib/splashdam"),
+            jobs_dir: folder.join("jobs.d"),
+            datasources: folder.join("datasources.toml"),
+            agent_id: None,
+            durability: Durability::Group,
+            control_socket: PathBuf::from("/run/splashdam/control.sock"),
+            log_level: LogLevel::Info,
+            buffer_max_bytes: None,
+        }
+    }
+
+    pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
+        let (config, problems) = Config::examine(path, OWN_VIEW);
+        problems.refuse_or(config)
+    }
+
+    /// As `load`, with the warnings, and seen as `view` does.
+    pub(crate) fn examine(path: &Path, view: View<'_>) -> (Option<Config>, Problems) {
+        let name = path.display().to_string();
+        with_file(path, view, |text, outside| Config::parse(text, &name, outside))
+            .unwrap_or_else(|problem| (None, problem.into()))
+    }
+
+    pub(crate) fn parse(text: &str, file: &str, outside: &Outside<'_>) -> (Option<Config>, Problems) {
+        let document = match Document::parse(text) {
+            Ok(document) => document,
+            Err(e) => return (None, syntax_problem(file, text, DIALECT, &e).into()),
+        };
+        let (mut reader, root) = Reader::new(file, &document, outside, DIALECT);
+        let config = read(&mut reader, &root);
+        let problems = reader.finish();
+        ((!problems.has_errors()).then_some(config), problems)
+    }
+}
+
+fn read<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Config {
+    let default = Config::in_folder(reader.outside.folder);
+    let durabilities = &[("group", Durability::Group), ("always", Durability::Always), ("os", Durability::Os)];
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace]
+        .map(|level| (level.as_str(), level));
+    let buffer = reader.section(root, "buffer");
+    let limits = 16 << 20..=1 << 60;
+    Config {
+        data_dir: reader.path(root, "data_dir").unwrap_or(default.data_dir),
+        jobs_dir: reader.path(root, "jobs_dir").unwrap_or(default.jobs_dir),
+        datasources: reader.path(root, "datasources").unwrap_or(default.datasources),
+        agent_id: read_agent_id(reader, root),
+        durability: reader.choice(root, "durability", durabilities).unwrap_or(default.durability),
+        control_socket: reader.path(root, "control_socket").unwrap_or(default.control_socket),
+        log_level: reader.choice(root, "log_level", &levels).unwrap_or(default.log_level),
+        buffer_max_bytes: buffer.and_then(|buffer| reader.size(&buffer, "max_bytes", limits)),
+    }
+}
+
+fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<String> {
+    let text = reader.text(root, "agent_id")?;
+    let of_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    if text.value.len() <= 64 && text.value.bytes().all(of_id) {
+        return Some(text.value);
+    }
+    let message =
+        format!("\"agent_id\" must be 1 to 64 of the letters A-Z a-z, digits and _ -, found {}", text.quoted());
+    reader.refuse(text.at, "agent_id", message);
+    None
+}
+
+/// One job file of the service, as found.
+pub(crate) struct Found {
+    pub(crate) file: PathBuf,
+    /// `None`: refused.
+    pub(crate) plan: Option<Plan>,
+}
+
+/// The plans of all good jobs of `jobs_dir`, and everything that is wrong with the others or with `datasources.toml`.
+pub(crate) fn load_all(config: &Config) -> (Vec<Plan>, Problems) {
+    let (found, problems) = examine_all(config, OWN_VIEW);
+    (found.into_iter().filter_map(|found| found.plan).collect(), problems)
+}
+
+/// As `load_all`, with the files, and seen as `view` does. In the order of the files' names.
+pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Problems) {
+    let (datasources, mut problems) = Datasources::load(&config.datasources, view);
+    let files = match list_jobs(config) {
+        Ok(files) => files,
+        Err(problem) => {
+            problems.push(problem);
+            return (Vec::new(), problems);
+        }
+    };
+    let mut found: Vec<Found> = Vec::new();
+    for file in files {
+        let (plan, more) = job::examine(&file, &datasources, view);
+        problems.extend(more);
+        found.push(Found { file, plan });
+    }
+    refuse_doubles(&mut found, &mut problems);
+    (found, problems)
+}
+
+/// The plans of the given job files, or everything that is wrong with any of them.
+pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<Plan>, Problems> {
+    let (found, problems) = examine_files(files);
+    problems.refuse_or(Some(found.into_iter().filter_map(|found| found.plan).collect()))
+}
+
+/// The given job files, each with the `datasources.toml` beside it.
+pub(crate) fn examine_files(files: &[PathBuf]) -> (Vec<Found>, Problems) {
+    let mut problems = Problems::default();
+    let mut known: BTreeMap<PathBuf, Datasources> = BTreeMap::new();
+    let mut found = Vec::new();
+    for file in files {
+        let beside = Datasources::beside(file);
+        let datasources = known.entry(beside).or_insert_with_key(|beside| {
+            let (datasources, more) = Datasources::load(beside, OWN_VIEW);
+            problems.extend(more);
+            datasources
+        });
+        let (plan, more) = job::examine(file, datasources, OWN_VIEW);
+        problems.extend(more);
+        found.push(Found { file: file.clone(), plan });
+    }
+    refuse_doubles(&mut found, &mut problems);
+    (found, problems)
+}
+
+/// Every `*.toml` of the folder but hidden ones and the datasources, by name.
+fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problem> {
+    let refusal = |e: std::io::Error| {
+        let folder = config.jobs_dir.display().to_string();
+        Problem::of_file(folder, format!("the folder of the jobs (jobs_dir) can't be read: {e}"))
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&config.jobs_dir).map_err(refusal)? {
+        let path = entry.map_err(refusal)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_job = name.ends_with(".toml") && !name.starts_with('.') && path.is_file();
+        if is_job && path != config.datasources {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Two jobs of one id would share positions and ids of documents: both are refused.
+pub(crate) fn refuse_doubles(found: &mut [Found], problems: &mut Problems) {
+    let mut by_id: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (n, job) in found.iter().enumerate() {
+        if let Some(plan) = &job.plan {
+            by_id.entry(plan.id.clone()).or_default().push(n);
+        }
+    }
+    for (id, jobs) in by_id.into_iter().filter(|(_, jobs)| jobs.len() > 1) {
+        let names: Vec<String> =
+            jobs.iter().filter_map(|n| found.get(*n)).map(|job| job.file.display().to_string()).collect();
+        let (first, others) = names.split_first().map_or((String::new(), Vec::new()), |(f, o)| (f.clone(), o.to_vec()));
+        let message =
+            format!("the job id \"{id}\" is also that of {}; give one of them another id = \"…\"", others.join(", "));
+        problems.push(Problem::of_file(first, message));
+        for n in jobs {
+            if let Some(job) = found.get_mut(n) {
+                job.plan = None;
+            }
+        }
+    }
+}

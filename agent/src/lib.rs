@@ -3,22 +3,38 @@
 //! `source` brings bytes with positions, `decode` makes documents of them, `encode` makes gzip bulk bodies,
 //! `store` commits bodies and positions in one step, `deliver` talks to Elasticsearch. Rooms do not know each
 //! other; `pipeline` is the corridor that connects them, `control` lets an operator look in.
-
 #![allow(dead_code, unused_imports)] // while the house is being built
 
+// How it is started, and what every room may use.
+pub mod bench;
 pub mod commands;
 mod config;
+mod log;
 mod metrics;
 
-mod job; //       the scripts people write ──► plan
-mod plan; //      what a job means: plain data
+// The scripts people write become plans: plain data.
+mod job;
+mod plan;
 
-mod decode; // 2  bytes become documents (pure)
+// What is carried from room to room.
+mod record;
+
+// 1. Bytes come in, with positions.
+mod source;
+
+// 2. Bytes become documents (pure).
+mod decode;
+
+// 3. Documents become gzip bulk bodies (pure).
+mod encode;
+
+// 4. One commit: bodies, positions, dead letters.
+mod store;
+
+// 5. Requests go out, verdicts come back.
 mod deliver;
-mod encode; // 3  documents become gzip bulk bodies (pure)
-mod record; //    what is carried from room to room
-mod source; // 1  bytes come in, with positions
-mod store; //  4  one commit: bodies, positions, dead letters // 5 requests go out, verdicts come back
+
+// The corridor that connects the rooms, and the bell.
+mod pipeline;
 
 mod control;
-mod pipeline;

@@ -1,1 +1,17 @@
-//! x
+//! The real binaries, end to end; each module is one kind of promise.
+//!
+//! Fault tests carry the numbers of the fault table: `t01_…` to `t33_…`. Seeds are random, printed on stderr, and
+//! brought back by `SEED=…`. Lengths are short; `SOAK_MINUTES=30` lengthens the kill loop, `MANY_FILES=100000` the
+//! count of idle files, `LARGE=1` the sizes of holes and lines. `SPLASHDAM_SERVICES=1` adds real servers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod answers; //    whatever Elasticsearch answers: verdicts, parking, retries
+mod bounds; //     memory, disk and time have limits: full buffer, full disk, SIGTERM
+mod crash; //      kill -9, torn and damaged files, two agents on one folder
+mod documents; //  what a line becomes: raw, json, long, partial, broken
+mod many; //       many files, short-lived files
+mod network; //    cut, slow and lying connections, expired keys, too large requests
+mod operating; //  what an operator types and reads
+mod rotation; //   every style of rotation
+mod services; //   real Elasticsearch and OpenSearch

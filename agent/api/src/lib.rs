@@ -1,1 +1,23 @@
-//! x
+//! The language of Splashdam's control socket, and a client for it.
+//!
+//! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
+//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/dead-letters/replay`,
+//! `/dead-letters/drop`. A refusal is a [`Refusal`] with a status of 400 or more.
+//!
+//! Promises: a field that one side does not know is passed over and a field that it misses has its default, so
+//! that agent and client of different versions understand each other; every call ends, with a clear error if
+//! nobody answers. Does not know what the agent does with a request.
+
+mod client;
+mod query;
+mod socket;
+mod types;
+mod who_may;
+
+pub use client::{Client, ClientError};
+pub use query::{encode as encode_query, parse as parse_query};
+pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
+pub use types::{
+    Changed, DeadLetter, Flush, Flushed, FlushedPipeline, Health, ParkedLane, PipelinePositions, PipelineStatus,
+    Position, Refusal, Selection, State, Status, Which,
+};

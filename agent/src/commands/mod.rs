@@ -1,1 +1,98 @@
-//! (being built)
+//! What the binary can be asked to do, one file each, and every way it can end.
+
+mod check;
+mod demo;
+mod exit;
+mod matches;
+mod run;
+mod serve;
+mod try_job;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Ships log files to Elasticsearch: each line once, whatever happens.
+#[derive(Debug, Parser)]
+#[command(name = "splashdam", version, about, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run jobs in the foreground, until Ctrl-C (or to the end of the files with --once)
+    Run {
+        /// Job files (*.toml)
+        #[arg(required = true, value_name = "JOB")]
+        jobs: Vec<PathBuf>,
+        /// Where to keep positions and what is owed [default: $XDG_STATE_HOME/splashdam/JOB-ID]
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+        /// Read to the present end of every file, wait until everything is acknowledged, then end
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check jobs and configuration, and say everything that is wrong with them
+    Check {
+        /// Job files; none: the service's configuration and its jobs
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The service's configuration
+        #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
+        config: PathBuf,
+    },
+    /// Print the bulk items that a job would send; nothing is sent, no position is kept
+    Try {
+        #[arg(value_name = "JOB")]
+        job: PathBuf,
+        /// At most so many items
+        #[arg(long, default_value_t = 10, value_name = "N")]
+        limit: usize,
+    },
+    /// Run as a service, with the jobs of its configuration
+    Serve {
+        #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
+        config: PathBuf,
+    },
+    /// Show that nothing is lost or doubled: a growing, rotated log is shipped while the agent is killed
+    Demo(demo::Args),
+}
+
+/// How long stopping may take: less than the 5 s that are promised.
+const STOP_WITHIN: Duration = Duration::from_millis(4500);
+
+/// Does what was asked.
+#[must_use]
+pub fn main(arguments: Arguments) -> Exit {
+    match arguments.command {
+        Command::Run { jobs, data_dir, once } => run::run(&jobs, data_dir, once),
+        Command::Check { files, config } => check::check(&files, &config),
+        Command::Try { job, limit } => try_job::try_job(&job, limit),
+        Command::Serve { config } => serve::serve(&config),
+        Command::Demo(arguments) => show(&arguments),
+    }
+}
+
+fn show(arguments: &demo::Args) -> Exit {
+    match demo::run(arguments) {
+        Ok(demo::Ended::Exact | demo::Ended::Interrupted) => Exit::Ok,
+        Ok(demo::Ended::NotExact) => Exit::Mismatch,
+        Err(error) => run::failed(&format!("{error:#}")),
+    }
+}
+
+/// A runtime small enough for an agent: delivery waits far more than it works.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_name("deliver")
+        .thread_keep_alive(Duration::from_secs(60))
+        .enable_all()
+        .build()
+}

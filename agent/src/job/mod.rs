@@ -1,1 +1,123 @@
-//! (being built)
+//! The scripts people write become plans: `load` reads a job file and gives its `Plan`, or everything that is wrong
+//! with it at once. All reading of files and of the environment is here; the rest of the room is pure.
+//!
+//! One dialect for now, the native one (`native.rs` lists its keys). `datasources.rs` has named connections.
+//! `reader.rs`, `values.rs` and the smaller files are what dialects in TOML are read with; the agent's own config uses them as well.
+
+mod connection;
+mod datasources;
+mod decode;
+mod excerpt;
+mod index;
+mod native;
+mod nearest;
+mod problem;
+mod quantity;
+mod reader;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+mod values;
+mod variables;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub(crate) use datasources::Datasources;
+pub(crate) use problem::{Problem, Problems, Severity};
+pub(crate) use quantity::{show_duration, show_size};
+pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};
+pub(crate) use variables::Outside;
+
+use crate::plan::Plan;
+
+/// Nobody writes a longer one by hand, and `paths = ["/var/log/big.log"]` may end up as an argument by mistake.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// How the environment and other files are seen: by a running agent, or by `check` on behalf of one.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+}
+
+/// As this process sees it.
+pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_file };
+
+/// The plan of a job file, or all that is wrong with it. Warnings alone don't refuse a job.
+pub(crate) fn load(path: &Path, datasources: &Datasources) -> Result<Plan, Problems> {
+    let (plan, problems) = examine(path, datasources, OWN_VIEW);
+    problems.refuse_or(plan)
+}
+
+/// As `load`, with the warnings, and seen as `view` does.
+pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) -> (Option<Plan>, Problems) {
+    let name = path.display().to_string();
+    if path.extension().is_none_or(|extension| extension != "toml") {
+        let message = "this version runs native TOML jobs (*.toml)";
+        return (None, Problem::of_file(name, message).into());
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    with_file(path, view, |text, outside| native::parse(text, &name, &stem, outside, datasources))
+        .unwrap_or_else(|problem| (None, problem.into()))
+}
+
+impl Datasources {
+    /// The connections of one file. Without the file there are none, which is no problem until a job names one.
+    pub(crate) fn load(path: &Path, view: View<'_>) -> (Datasources, Problems) {
+        if !path.exists() {
+            return (Datasources::default(), Problems::default());
+        }
+        let name = path.display().to_string();
+        with_file(path, view, |text, outside| Datasources::parse(text, &name, outside))
+            .unwrap_or_else(|problem| (Datasources::default(), problem.into()))
+    }
+
+    /// `datasources.toml` in the folder of a job file.
+    pub(crate) fn beside(job: &Path) -> PathBuf {
+        job.with_file_name("datasources.toml")
+    }
+}
+
+/// A variable of this process; one that is not UTF-8 counts as not set.
+pub(crate) fn read_env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Hands `parse` the text of a file and its view of the world.
+pub(crate) fn with_file<T>(
+    path: &Path,
+    view: View<'_>,
+    parse: impl FnOnce(&str, &Outside<'_>) -> T,
+) -> Result<T, Problem> {
+    let refusal = |message: String| Problem::of_file(path.display().to_string(), message);
+    let whole = std::path::absolute(path).map_err(|e| refusal(format!("no such place: {e}")))?;
+    let text = read_file(&whole).map_err(|e| refusal(format!("can't be read: {e}")))?;
+    let outside = Outside {
+        folder: whole.parent().unwrap_or(Path::new("/")),
+        env: view.env,
+        read: view.read,
+        exposed: is_exposed(&whole),
+    };
+    Ok(parse(&text, &outside))
+}
+
+fn read_file(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        let message = format!("longer than {}", show_size(LONGEST_FILE));
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let good = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = good.iter().filter(|b| **b == b'\n').count() + 1;
+        std::io::Error::new(std::io::ErrorKind::InvalidData, format!("not UTF-8 in line {line}"))
+    })
+}
+
+fn is_exposed(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
+}

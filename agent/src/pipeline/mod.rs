@@ -1,6 +1,13 @@
-//! (being built)
+//! The corridor: the only code that sees all rooms. Two loops for each job: `ingest` (source → decode → encode →
+//! commit) on a thread of its own, `deliver` (store → Elasticsearch → settle) on the runtime; `agent` starts,
+//! shows and ends them.
+//!
+//! Promises: data and positions are committed together and in order; everything between two rooms is bounded.
 
-pub(crate) mod deliver;
+mod agent;
+mod codec;
+mod deliver;
+mod ingest;
 mod lane;
 mod lane_attempt;
 mod lane_door;
@@ -12,3 +19,8 @@ mod lane_status;
 #[cfg(test)]
 mod lane_tests;
 mod lane_work;
+mod status;
+
+pub(crate) use agent::host_name;
+pub(crate) use agent::{Agent, Progress, Settings, StartError};
+pub(crate) use codec::Codec;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DeadLetter, Row, SourceId};
+use super::{Row, SourceId};
 
 /// Bytes of one source, at most about 1 MiB.
 #[derive(Clone, Debug)]
@@ -45,7 +45,17 @@ pub(crate) struct Step {
     pub(crate) rows: Vec<Row>,
     pub(crate) gaps: Vec<Gap>,
     /// Records that the source itself refused (`long_lines = "dead-letter"`).
-    pub(crate) dead: Vec<DeadLetter>,
+    pub(crate) refused: Vec<Refused>,
+}
+
+/// A record that the source refused: it becomes a dead letter.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    /// The record's head as one `Piece::Part`.
+    pub(crate) head: Chunk,
+    /// The dead letter's kind, e.g. `line_too_long`.
+    pub(crate) kind: &'static str,
+    pub(crate) reason: String,
 }
 
 /// Bytes of a source that could not be read and never will be: counted and reported, never silent.

@@ -6,12 +6,14 @@ mod chunk;
 mod dead_letter;
 pub(crate) mod gzip;
 mod member;
+mod number;
 mod position;
 mod time;
 
 pub(crate) use bitmap::Bitmap;
-pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Step};
+pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Refused, Step};
 pub(crate) use dead_letter::DeadLetter;
 pub(crate) use member::Member;
+pub(crate) use number::push_number;
 pub(crate) use position::{Mode, Position, Row, SourceId};
 pub(crate) use time::Timestamp;

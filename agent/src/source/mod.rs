@@ -1,1 +1,151 @@
-//! (being built)
+//! Room 1: bytes come in, with positions.
+//!
+//! A source hands out chunks of whole lines together with the rows that describe the positions *behind* them.
+//! Both go into one commit, so after a crash the source is reopened with the rows of the last commit and reads
+//! on from there. Promises: every byte of a source is handed out exactly once or counted as a gap; reading
+//! never blocks on a file system that answers; memory does not depend on how long lines, files or holes are.
+//! It does not decode, and it does not know where records go.
+
+mod emit;
+pub(crate) mod file;
+mod lines;
+pub(crate) mod stdin;
+mod wake;
+
+use std::time::Instant;
+
+use crate::metrics::PipelineMetrics;
+use crate::plan::SourcePlan;
+use crate::record::{SourceId, Step};
+
+pub(crate) use wake::Waker;
+
+/// An open source of one pipeline.
+#[derive(Debug)]
+pub(crate) enum Source {
+    File(Box<file::FileSource>),
+    Stdin(Box<stdin::StdinSource>),
+}
+
+/// Why a source can't be opened. What happens to single files later is never an error: it is logged, tried
+/// again, and counted as a gap if bytes are lost.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    #[error("\"{pattern}\" is not a valid glob: {reason}")]
+    Glob { pattern: String, reason: String },
+    #[error("\"{pattern}\" is not an absolute path: paths of files begin with \"/\"")]
+    Relative { pattern: String },
+    #[error("the stored position of source {key} can't be read: {reason}")]
+    Row { key: u64, reason: &'static str },
+    #[error("the thread that reads standard input can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Bytes handed out since the source was opened, and those plus what is known to be unread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) read: u64,
+    pub(crate) total: u64,
+}
+
+/// What an operator sees of one stored position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FilePosition {
+    pub(crate) source: SourceId,
+    /// The name under which the file was found, invalid UTF-8 replaced.
+    pub(crate) path: String,
+    /// Where it lies now, if it was renamed since.
+    pub(crate) moved_to: Option<String>,
+    pub(crate) offset: u64,
+    /// The size in bytes when it was last looked at (of the compressed file, where it is one).
+    pub(crate) size: u64,
+    /// `following`, `compressed` or `gone`.
+    pub(crate) state: &'static str,
+}
+
+impl Source {
+    /// Opens a source where the committed rows say that it stopped. `once`: a bounded run, which reads every
+    /// file up to its size at the first look and ships last lines without newline at once.
+    ///
+    /// # Errors
+    /// A path that is not an absolute glob, a row that can't be read, no thread for standard input.
+    pub(crate) fn open(
+        plan: &SourcePlan,
+        rows: Vec<(u64, Box<[u8]>)>,
+        once: bool,
+        metrics: PipelineMetrics,
+    ) -> Result<Source, SourceError> {
+        match plan {
+            SourcePlan::File(plan) => {
+                file::FileSource::open(plan, rows, once, metrics).map(|source| Source::File(Box::new(source)))
+            }
+            SourcePlan::Stdin(plan) => stdin::StdinSource::open(plan, &rows, std::io::stdin(), metrics)
+                .map(|source| Source::Stdin(Box::new(source))),
+        }
+    }
+
+    /// Looks at whatever is due and reads about `budget` bytes (more only where a single line is longer), in
+    /// chunks of whole lines. With a budget of 0 nothing is read, but files are found, followed through
+    /// rotation and held open. `now` must not go backwards.
+    ///
+    /// # Errors
+    /// None at present; a file that can't be read is logged and tried again.
+    pub(crate) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {
+        match self {
+            Source::File(source) => Ok(source.poll(budget, now)),
+            Source::Stdin(source) => Ok(source.poll(budget, now)),
+        }
+    }
+
+    /// When [`Source::poll`] should be called next if nobody wakes us.
+    pub(crate) fn next_look(&self, now: Instant) -> Instant {
+        match self {
+            Source::File(source) => source.next_look(now),
+            Source::Stdin(source) => source.next_look(now),
+        }
+    }
+
+    /// Blocks until `until`, or until something happened that makes a poll worth while.
+    pub(crate) fn wait(&mut self, until: Instant) {
+        match self {
+            Source::File(source) => source.wait(until),
+            Source::Stdin(source) => source.wait(until),
+        }
+    }
+
+    /// Ends [`Source::wait`] from any thread. Cheap to clone.
+    pub(crate) fn waker(&self) -> Waker {
+        match self {
+            Source::File(source) => source.waker(),
+            Source::Stdin(source) => source.waker(),
+        }
+    }
+
+    /// A bounded source has handed out everything up to its ends.
+    pub(crate) fn finished(&self) -> bool {
+        match self {
+            Source::File(source) => source.finished(),
+            Source::Stdin(source) => source.finished(),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        match self {
+            Source::File(source) => source.progress(),
+            Source::Stdin(source) => source.progress(),
+        }
+    }
+
+    /// Takes a used chunk's buffer back, so that the next large read needs no fresh memory. Optional.
+    pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
+        match self {
+            Source::File(source) => source.recycle(buffer),
+            Source::Stdin(_) => drop(buffer),
+        }
+    }
+
+    /// What committed rows say, for an operator. Rows that can't be read are left out.
+    pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
+        file::positions(rows)
+    }
+}

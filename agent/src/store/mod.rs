@@ -1,8 +1,43 @@
 //! The store: one log of commits in segment files, and sled as its materialised view.
+//!
+//! Promises: a commit is durable whole or not at all; nothing is handed out before it is durable; what is
+//! settled is not handed out again, and its space is given back; after a kill, a power cut, a full disk or a
+//! damaged file the store opens and says what is missing. It does not read what it stores, and does not know
+//! Elasticsearch.
+
+mod base;
+mod bytes;
+mod commit;
+mod dead_letters;
+mod frame;
+mod fs;
+mod identity;
+mod inbox;
+mod lanes;
+mod ledger;
+mod open;
+mod quota;
+mod recover;
+mod retain;
+mod segment;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub(crate) use frame::Counters;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use dead_letters::DeadLog;
+use fs::Fs;
+use identity::{Dirs, io_error};
+use inbox::{Inbox, Op};
+use lanes::{Next, State};
+use tokio::sync::oneshot;
 
 use crate::plan::{BufferPlan, Durability};
 use crate::record::{Bitmap, DeadLetter, Member, Row};
@@ -37,13 +72,18 @@ pub(crate) enum StoreError {
     /// The stored bytes of this request are damaged; they were quarantined and counted.
     #[error("stored request {seq}/{member} is damaged")]
     Damaged { seq: u64, member: u16 },
+    /// Nothing of the step was kept; what it would have settled stays owed.
+    #[error("the dead letters of {pipeline} use all of their {max_bytes} bytes: replay or drop some")]
+    DeadLettersFull { pipeline: String, max_bytes: u64 },
     #[error("the store has stopped")]
     Stopped,
 }
 
 /// The open store. Cheap to clone; the last clone does not close it, [`Store::close`] does.
 #[derive(Clone)]
-pub(crate) struct Store {}
+pub(crate) struct Store {
+    shared: Arc<Shared>,
+}
 
 /// One atomic step of a pipeline: all of it becomes durable or nothing.
 #[derive(Debug, Default)]
@@ -125,92 +165,239 @@ pub(crate) struct Health {
     pub(crate) disk_bytes: u64,
 }
 
-/// One pipeline's door to the store. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Pipeline {}
+/// One pipeline's door to the store. Cheap to clone; every clone hears of every change.
+pub(crate) struct Pipeline {
+    shared: Arc<Shared>,
+    number: u32,
+    /// The change that [`Pipeline::changed`] told of last.
+    seen: AtomicU64,
+}
+
+/// What the store's thread and its callers have in common.
+struct Shared {
+    options: Options,
+    dirs: Dirs,
+    fs: Arc<dyn Fs>,
+    agent_id: Arc<str>,
+    state: Mutex<State>,
+    dead: Mutex<DeadLog>,
+    inbox: Inbox,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn dead(&self) -> MutexGuard<'_, DeadLog> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.end.notify_all();
+    }
+
+    /// Waits until the thread has ended. False: it has not within that time.
+    fn wait(&self, within: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.end.wait_timeout_while(ended, within, |ended| !*ended);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
 
 impl Store {
     /// Opens or makes the store in `options.dir` (blocking), recovers, and starts the store's thread.
-    pub(crate) fn open(_options: Options) -> Result<Store, StoreError> {
-        unimplemented!()
+    pub(crate) fn open(options: Options) -> Result<Store, StoreError> {
+        open::open(options, Arc::new(fs::OsFs))
     }
+
     /// `[a-z0-9]{10}` unless the config says otherwise.
     pub(crate) fn agent_id(&self) -> Arc<str> {
-        unimplemented!()
+        self.shared.agent_id.clone()
     }
+
     /// The door of pipeline `id`; what an earlier process left behind is behind it.
-    pub(crate) fn pipeline(&self, _id: &str, _buffer: &BufferPlan) -> Result<Pipeline, StoreError> {
-        unimplemented!()
+    pub(crate) fn pipeline(&self, id: &str, buffer: &BufferPlan) -> Result<Pipeline, StoreError> {
+        let mut state = self.shared.state();
+        if state.stopped {
+            return Err(StoreError::Stopped);
+        }
+        let number = state.pipeline(id);
+        if let Some(pipeline) = state.of(number) {
+            pipeline.plan = Some(buffer.clone());
+        }
+        drop(state);
+        Ok(Pipeline { shared: self.shared.clone(), number, seen: AtomicU64::new(0) })
     }
+
     /// Pipelines that have something owed or remembered, whether a job runs for them or not.
     pub(crate) fn pipelines(&self) -> Vec<String> {
-        unimplemented!()
+        let dead = self.shared.dead();
+        let state = self.shared.state();
+        let numbered = state.pipelines.iter().zip(0..);
+        let kept = numbered.filter(|(p, n)| p.live_bytes > 0 || !p.rows.is_empty() || dead.bytes(*n) > 0);
+        kept.map(|(p, _)| p.name.to_string()).collect()
     }
+
     pub(crate) fn health(&self) -> Health {
-        unimplemented!()
+        let state = self.shared.state();
+        let mut degraded: Vec<String> = state.notes.values().cloned().collect();
+        if state.disk_full {
+            degraded.push(format!("the disk is full: {}", self.shared.dirs.root.display()));
+        }
+        let disk_bytes = state.segments.values().map(|s| s.bytes).sum();
+        Health { degraded, segments: state.segments.len() as u64, disk_bytes }
     }
+
     /// Syncs what was committed, applies it to sled, ends the thread. Blocking, at most `within`.
-    pub(crate) fn close(&self, _within: Duration) -> Result<(), StoreError> {
-        unimplemented!()
+    pub(crate) fn close(&self, within: Duration) -> Result<(), StoreError> {
+        self.shared.inbox.close();
+        if !self.shared.wait(within) {
+            return Err(io_error(&self.shared.dirs.root)(std::io::ErrorKind::TimedOut.into()));
+        }
+        Ok(())
+    }
+}
+
+impl Clone for Pipeline {
+    fn clone(&self) -> Pipeline {
+        let seen = AtomicU64::new(self.seen.load(Ordering::Relaxed));
+        Pipeline { shared: self.shared.clone(), number: self.number, seen }
     }
 }
 
 impl Pipeline {
     /// The pipeline's rows as the last commit left them.
     pub(crate) fn rows(&self) -> Vec<(u64, Box<[u8]>)> {
-        unimplemented!()
+        let mut state = self.shared.state();
+        let rows = state.of(self.number).map(|p| p.rows.iter().map(|(k, v)| (*k, v.clone())).collect());
+        rows.unwrap_or_default()
     }
+
     /// Hands a step to the store's thread. Waits only while its (bounded) channel is full.
-    pub(crate) fn commit(&self, _commit: Commit) -> Result<Receipt, StoreError> {
-        unimplemented!()
+    pub(crate) fn commit(&self, commit: Commit) -> Result<Receipt, StoreError> {
+        self.commit_replay(commit, Vec::new())
     }
+
+    fn commit_replay(&self, commit: Commit, replayed: Vec<u64>) -> Result<Receipt, StoreError> {
+        let crcs = commit.members.iter().map(|m| crc32c::crc32c(&m.gzip)).collect();
+        let bytes: u64 = commit.members.iter().map(|m| m.gzip.len() as u64).sum();
+        if let Some(pipeline) = self.shared.state().of(self.number) {
+            pipeline.queued_bytes += bytes;
+        }
+        let (receipt, receiver) = oneshot::channel();
+        self.shared.inbox.put(Op::Commit { pipeline: self.number, commit, crcs, replayed, receipt })?;
+        Ok(receiver)
+    }
+
     pub(crate) fn room(&self) -> Room {
-        unimplemented!()
+        let state = self.shared.state();
+        state.pipelines.get(self.number as usize).map_or(Room::Yes, |pipeline| quota::room(&state, pipeline))
     }
+
     /// Live bytes of this pipeline.
     pub(crate) fn owed_bytes(&self) -> u64 {
-        unimplemented!()
+        self.shared.state().of(self.number).map_or(0, |p| p.live_bytes + p.queued_bytes)
     }
+
+    /// What was dropped and quarantined since the data directory was made.
+    pub(crate) fn counters(&self) -> Counters {
+        self.shared.state().of(self.number).map(|p| p.counters).unwrap_or_default()
+    }
+
     /// Lanes with something durable and owed, in flight or not.
     pub(crate) fn lanes(&self) -> Vec<Lane> {
-        unimplemented!()
+        self.shared.state().lanes_of(self.number)
     }
+
     /// The oldest durable members of a lane that are not handed out, in order, as many as fit `limit` (at
     /// least one). They are handed out until settled or given back.
-    pub(crate) fn next(&self, _index: &str, _limit: Limit) -> Vec<Owed> {
-        unimplemented!()
+    pub(crate) fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
+        loop {
+            // Bound first: the lock must be free again when the index is read.
+            let next = self.shared.state().next(self.number, index, limit);
+            match next {
+                Next::Owed(owed) => return owed,
+                Next::Load(segment, trailer) => {
+                    if let Err(error) = self.shared.load((segment, trailer)) {
+                        tracing::error!(%error, segment, "a segment's index can't be read");
+                        return Vec::new();
+                    }
+                }
+            }
+        }
     }
+
     /// The gzip bytes of a member, checked. Blocking: not for an async thread.
-    pub(crate) fn read(&self, _owed: &Owed) -> Result<Vec<u8>, StoreError> {
-        unimplemented!()
+    pub(crate) fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {
+        self.shared.read(self.number, owed)
     }
+
     /// Back to where they were in the lane, for another try.
-    pub(crate) fn give_back(&self, _owed: Vec<Owed>) {
-        unimplemented!()
+    pub(crate) fn give_back(&self, owed: Vec<Owed>) {
+        let mut state = self.shared.state();
+        owed.iter().for_each(|o| state.land(o.seq, o.member));
+        state.notify(self.number);
     }
+
     /// Records what became of handed-out members, dead letters first. Members with `still_owed` go back into
     /// the lane as well (marked sent). Waits only while the channel is full.
-    pub(crate) fn settle(&self, _settled: Vec<Settled>, _dead: Vec<DeadLetter>) -> Result<Receipt, StoreError> {
-        unimplemented!()
+    pub(crate) fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError> {
+        let (receipt, receiver) = oneshot::channel();
+        self.shared.inbox.put(Op::Settle { pipeline: self.number, settled, dead, receipt })?;
+        Ok(receiver)
     }
+
     /// Waits until something new is owed or room has come back since the last call.
     pub(crate) async fn changed(&self) {
-        unimplemented!()
+        let changes = self.shared.state().of(self.number).map(|p| p.changes.subscribe());
+        let Some(mut changes) = changes else { return };
+        let seen = self.seen.load(Ordering::Relaxed);
+        if let Ok(now) = changes.wait_for(|n| *n != seen).await {
+            self.seen.store(*now, Ordering::Relaxed);
+        }
     }
+
     /// The number of dead letters and their bytes on disk.
     pub(crate) fn dead_letter_count(&self) -> (u64, u64) {
-        unimplemented!()
+        let dead = self.shared.dead();
+        (dead.count(self.number), dead.bytes(self.number))
     }
+
     /// Dead letters in order of arrival, with a number each (stable until dropped). Blocking.
-    pub(crate) fn dead_letters(&self, _from: u64, _limit: usize) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
-        unimplemented!()
+    pub(crate) fn dead_letters(&self, from: u64, limit: usize) -> Result<Vec<(u64, DeadLetter)>, StoreError> {
+        self.shared.dead().list(self.number, from, limit).map_err(io_error(&self.shared.dirs.dead))
     }
+
     /// Forgets dead letters. Blocking until durable.
-    pub(crate) fn drop_dead_letters(&self, _numbers: &[u64]) -> Result<u64, StoreError> {
-        unimplemented!()
+    pub(crate) fn drop_dead_letters(&self, numbers: &[u64]) -> Result<u64, StoreError> {
+        let (reply, receiver) = oneshot::channel();
+        self.shared.inbox.put(Op::DropDead { pipeline: self.number, numbers: numbers.to_vec(), reply })?;
+        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
     }
-    /// Owes dead letters again (as `sent_before` members) and forgets them, in one commit. Blocking until durable.
-    pub(crate) fn replay_dead_letters(&self, _numbers: &[u64]) -> Result<u64, StoreError> {
-        unimplemented!()
+
+    /// Owes dead letters again (as `sent_before` members) and forgets them, in one commit. Blocking until
+    /// durable. Letters without a document to send are left alone; says how many were replayed.
+    pub(crate) fn replay_dead_letters(&self, numbers: &[u64]) -> Result<u64, StoreError> {
+        let dead = self.shared.dirs.dead.clone();
+        let mut letters = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let listed = self.shared.dead().list(self.number, *number, 1).map_err(io_error(&dead))?;
+            letters.extend(listed.into_iter().filter(|(n, letter)| n == number && !letter.action.is_empty()));
+        }
+        letters.sort_unstable_by_key(|(number, _)| *number);
+        letters.dedup_by_key(|(number, _)| *number);
+        if letters.is_empty() {
+            return Ok(0);
+        }
+        let replayed: Vec<u64> = letters.iter().map(|(number, _)| *number).collect();
+        let count = replayed.len() as u64;
+        let members = dead_letters::members(letters.into_iter().map(|(_, letter)| letter)).map_err(io_error(&dead))?;
+        let receipt = self.commit_replay(Commit { members, ..Commit::default() }, replayed)?;
+        receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))?;
+        Ok(count)
     }
 }

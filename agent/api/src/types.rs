@@ -1,0 +1,262 @@
+//! What is said over the control socket: plain data.
+//!
+//! Counters count since the agent started; times are RFC 3339 in UTC; sizes are bytes. Unknown fields are passed
+//! over and missing ones take their default, in both directions.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /status`: the agent at one glance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    /// The id that is part of every document's `_id`.
+    pub agent_id: String,
+    pub started_at: String,
+    pub health: Health,
+    /// One line for each thing that someone should know; not empty when `health` is degraded.
+    pub notes: Vec<String>,
+    pub data_dir: String,
+    pub pipelines: Vec<PipelineStatus>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    #[default]
+    Ok,
+    /// Working, but not as promised: damage found, a full disk, a pipeline that stands still.
+    #[serde(other)]
+    Degraded,
+}
+
+/// What one pipeline (a running job) does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PipelineStatus {
+    pub id: String,
+    pub state: State,
+    /// Why it is in this state, where that is not plain.
+    pub why: Option<String>,
+    pub read_bytes: u64,
+    /// Bytes that the source has ready and that are not read yet.
+    pub lag_bytes: u64,
+    pub read_records: u64,
+    pub committed_records: u64,
+    /// Committed and not acknowledged by Elasticsearch.
+    pub owed_records: u64,
+    pub owed_bytes: u64,
+    pub acknowledged_records: u64,
+    /// Acknowledged records that the index had already.
+    pub duplicate_records: u64,
+    /// Dead letters kept on disk now.
+    pub dead_letters: u64,
+    pub dead_letter_bytes: u64,
+    /// Bytes that the source had and that can't be read any more.
+    pub gap_bytes: u64,
+    pub retries: u64,
+    /// Bulk requests without an answer yet.
+    pub in_flight: u64,
+    pub last_error: Option<String>,
+    /// The cluster as it names itself, e.g. `Elasticsearch 8.19.21`.
+    pub cluster: Option<String>,
+    /// Indices that wait for the cluster or an operator.
+    pub parked: Vec<ParkedLane>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Input is read and shipped.
+    Running,
+    /// There is nothing to read, or the cluster does not answer; `why` tells which.
+    Waiting,
+    /// An operator has to decide something.
+    Parked,
+    /// The pipeline's part of the buffer is used up.
+    Full,
+    DiskFull,
+    Stopping,
+    Failed,
+    /// A word of a newer agent.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            State::Running => "running",
+            State::Waiting => "waiting",
+            State::Parked => "parked",
+            State::Full => "full",
+            State::DiskFull => "disk-full",
+            State::Stopping => "stopping",
+            State::Failed => "failed",
+            State::Unknown => "unknown",
+        })
+    }
+}
+
+/// An index that takes no documents at present.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ParkedLane {
+    pub index: String,
+    pub why: String,
+    pub since: String,
+}
+
+/// `GET /positions`: one for each pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PipelinePositions {
+    pub pipeline: String,
+    pub positions: Vec<Position>,
+}
+
+/// How far one source (a file) is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Position {
+    pub path: String,
+    /// The number that stands for this source in every `_id`.
+    pub source: u64,
+    pub offset: u64,
+    /// What it has in all; `None` where that is not known (a pipe, a file that is gone).
+    pub size: Option<u64>,
+    /// One word, e.g. `active`, `idle`, `gone`.
+    pub state: String,
+}
+
+/// A document that can't be delivered, kept with its reason.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeadLetter {
+    pub pipeline: String,
+    /// Stable until it is dropped or replayed.
+    pub number: u64,
+    pub at: String,
+    pub index: String,
+    pub id: String,
+    /// Elasticsearch's error type, or one of the agent's.
+    pub kind: String,
+    pub reason: String,
+    /// HTTP-like status; 0: refused by the agent itself.
+    pub status: u16,
+    /// The action line as it was sent.
+    pub action: String,
+    /// The document as it was sent (invalid UTF-8 replaced).
+    pub document: String,
+}
+
+/// Body of `POST /dead-letters/replay` and `/dead-letters/drop`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    pub pipeline: String,
+    pub which: Which,
+}
+
+/// `"all"` or `{"numbers": [1, 2]}`; there is no default, so that nothing is dropped by a forgotten field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    All,
+    Numbers(Vec<u64>),
+}
+
+/// How many dead letters were replayed or dropped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Changed {
+    pub dead_letters: u64,
+}
+
+/// Body of `POST /flush`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Flush {
+    /// `None`: all.
+    pub pipeline: Option<String>,
+}
+
+/// Answer to `POST /flush`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Flushed {
+    pub pipelines: Vec<FlushedPipeline>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlushedPipeline {
+    pub id: String,
+    /// Records acknowledged while flushing.
+    pub acknowledged_records: u64,
+    /// What is still owed after waiting. 0: all is acknowledged.
+    pub owed_records: u64,
+    pub owed_bytes: u64,
+    /// Why something is still owed.
+    pub why: Option<String>,
+}
+
+impl Flushed {
+    /// Whether Elasticsearch has taken everything.
+    pub fn complete(&self) -> bool {
+        self.pipelines.iter().all(|p| p.owed_records == 0)
+    }
+}
+
+/// The body of every answer with a status of 400 or more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Refusal {
+    pub error: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_another_version_is_understood() {
+        let newer = r#"{"version":"9.9.9","health":"on-fire","colour":"red",
+            "pipelines":[{"id":"a","state":"dancing","steps":3,"owed_records":7}]}"#;
+        let status: Status = serde_json::from_str(newer).unwrap();
+        assert_eq!(status.health, Health::Degraded);
+        assert_eq!(status.pipelines[0].state, State::Unknown);
+        assert_eq!(status.pipelines[0].owed_records, 7);
+        assert_eq!(status.agent_id, "");
+    }
+
+    #[test]
+    fn states_are_one_word_each() {
+        for (state, word) in [
+            (State::Running, "running"),
+            (State::Waiting, "waiting"),
+            (State::Parked, "parked"),
+            (State::Full, "full"),
+            (State::DiskFull, "disk-full"),
+            (State::Stopping, "stopping"),
+            (State::Failed, "failed"),
+        ] {
+            assert_eq!(serde_json::to_value(state).unwrap(), word);
+            assert_eq!(state.to_string(), word);
+        }
+        assert_eq!(serde_json::to_value(Health::Ok).unwrap(), "ok");
+    }
+
+    #[test]
+    fn a_selection_without_which_is_refused() {
+        assert!(serde_json::from_str::<Selection>(r#"{"pipeline":"a"}"#).is_err());
+        assert!(serde_json::from_str::<Selection>(r#"{"pipeline":"a","which":null}"#).is_err());
+        let all: Selection = serde_json::from_str(r#"{"pipeline":"a","which":"all"}"#).unwrap();
+        assert_eq!(all.which, Which::All);
+        let two: Selection = serde_json::from_str(r#"{"pipeline":"a","which":{"numbers":[1,2]}}"#).unwrap();
+        assert_eq!(two.which, Which::Numbers(vec![1, 2]));
+    }
+}

@@ -1,0 +1,109 @@
+//! `splashdam serve`: the service. Runs the jobs of a configuration, tells systemd how it is, ends on SIGTERM.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::run::{Signals, complain, failed, start_failed};
+use super::{Exit, STOP_WITHIN};
+use crate::config::Config;
+use crate::pipeline::{Agent, Settings};
+use crate::plan::Plan;
+use crate::{config, control, log};
+
+/// How often systemd's watchdog is fed, if it asks to be.
+const FEED: Duration = Duration::from_secs(5);
+
+pub(super) fn serve(path: &Path) -> Exit {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems);
+            return Exit::Problems;
+        }
+    };
+    log::to_stderr(config.log_level);
+    // A bad job is named and set aside; the good ones run.
+    let (mut plans, problems) = config::load_all(&config);
+    if !problems.is_empty() {
+        complain(&problems);
+    }
+    share_buffer(&mut plans, config.buffer_max_bytes);
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let exit = runtime.block_on(service(&config, plans));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    exit
+}
+
+/// A limit for all jobs together gives each an equal share, so that none can use up another's.
+fn share_buffer(plans: &mut [Plan], all: Option<u64>) {
+    let Some(all) = all else { return };
+    let share = all / (plans.len().max(1) as u64);
+    for plan in plans {
+        plan.buffer.max_bytes = plan.buffer.max_bytes.min(share);
+    }
+}
+
+async fn service(config: &Config, plans: Vec<Plan>) -> Exit {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&error),
+    };
+    let jobs = plans.len();
+    let settings = Settings {
+        data_dir: config.data_dir.clone(),
+        durability: config.durability,
+        agent_id: config.agent_id.clone(),
+        once: false,
+    };
+    let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
+        Ok(agent) => Arc::new(agent),
+        Err(error) => return start_failed(&error),
+    };
+    let (stop_control, stopped) = tokio::sync::watch::channel(false);
+    let socket = config.control_socket.clone();
+    if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
+        return failed(&error);
+    }
+    tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jobs} jobs"))]);
+    tracing::info!(jobs, socket = %socket.display(), "running");
+    let mut watch = Watch { turns: Vec::new() };
+    loop {
+        tokio::select! {
+            () = signals.next() => break,
+            () = tokio::time::sleep(FEED) => watch.feed(&agent),
+        }
+    }
+    tell(&[sd_notify::NotifyState::Stopping]);
+    stop_control.send_replace(true);
+    match tokio::task::block_in_place(|| agent.stop(STOP_WITHIN)) {
+        Ok(()) => Exit::Ok,
+        Err(why) => failed(&why),
+    }
+}
+
+/// Feeds the watchdog as long as every ingest loop that has not ended still turns.
+struct Watch {
+    turns: Vec<u64>,
+}
+
+impl Watch {
+    fn feed(&mut self, agent: &Agent) {
+        let turns = agent.turns();
+        let stuck = turns.iter().zip(&self.turns).any(|(now, before)| now == before);
+        self.turns = turns;
+        if !stuck || !agent.failures().is_empty() {
+            tell(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn tell(state: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to tell.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}

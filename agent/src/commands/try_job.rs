@@ -1,0 +1,91 @@
+//! `splashdam try JOB`: prints the bulk items that a job would send. Nothing is sent and no position is kept.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use super::Exit;
+use super::run::{complain, failed};
+use crate::config::{self, LogLevel};
+use crate::encode::Scratch;
+use crate::log;
+use crate::metrics::PipelineMetrics;
+use crate::pipeline::{Codec, host_name};
+use crate::record::{Member, Timestamp, gzip};
+use crate::source::Source;
+
+/// Stands in ids where a real run has its agent's id.
+const AGENT: &str = "AGENT";
+const LOOK_BYTES: usize = 256 << 10;
+
+pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
+    log::to_stderr(LogLevel::Warn);
+    let plan = match config::load_files(&[path.to_owned()]) {
+        Ok(mut plans) if plans.len() == 1 => plans.remove(0),
+        Ok(_) => return failed(&"one job at a time"),
+        Err(problems) => {
+            complain(&problems);
+            return Exit::Problems;
+        }
+    };
+    let metrics = PipelineMetrics::default();
+    let codec = Codec::new(&plan, AGENT, &host_name(), metrics.clone());
+    let mut source = match Source::open(&plan.source, Vec::new(), true, metrics) {
+        Ok(source) => source,
+        Err(error) => return failed(&error),
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut scratch = Scratch::default();
+    let mut left = limit;
+    while left > 0 {
+        let step = match source.poll(LOOK_BYTES, Instant::now()) {
+            Ok(step) => step,
+            Err(error) => return failed(&error),
+        };
+        for refused in &step.refused {
+            complain(format!("would be a dead letter ({}): {}", refused.kind, refused.reason));
+        }
+        let idle = step.chunks.is_empty();
+        let members = match codec.encode(&step.chunks, Timestamp::now(), &mut scratch) {
+            Ok(members) => members,
+            Err(error) => return failed(&error),
+        };
+        for member in &members {
+            match print(member, &mut left, &mut out) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Exit::Ok,
+                Err(error) => return failed(&error),
+            }
+        }
+        if idle && source.finished() {
+            break;
+        }
+        if idle {
+            source.wait(source.next_look(Instant::now()));
+        }
+    }
+    if let Err(error) = out.flush() {
+        return failed(&error);
+    }
+    if left == limit {
+        complain("there is nothing to send: no file of this job has a line");
+    }
+    Exit::Ok
+}
+
+/// Prints up to `left` items: the action with its index, then the document.
+fn print(member: &Member, left: &mut usize, out: &mut impl Write) -> std::io::Result<()> {
+    let raw = gzip::decompress(&member.gzip, u64::from(member.raw_len))?;
+    let mut lines = raw.split(|byte| *byte == b'\n');
+    while let (true, Some(action), Some(document)) = (*left > 0, lines.next(), lines.next()) {
+        let mut action: serde_json::Value = serde_json::from_slice(action)?;
+        if let Some(create) = action.get_mut("create").and_then(|c| c.as_object_mut()) {
+            create.insert("_index".to_owned(), member.index.as_ref().into());
+        }
+        writeln!(out, "{action}")?;
+        out.write_all(document)?;
+        out.write_all(b"\n")?;
+        *left -= 1;
+    }
+    Ok(())
+}

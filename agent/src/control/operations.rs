@@ -1,0 +1,63 @@
+//! What the control socket can ask of an agent. The agent is one implementation, the tests' stand-in the other.
+
+use std::future::Future;
+
+use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Status};
+
+use crate::pipeline::Agent;
+
+pub(super) trait Operations: Send + Sync + 'static {
+    fn status(&self) -> Status;
+    fn metrics_text(&self) -> String;
+    fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
+    fn flush(&self, pipeline: Option<&str>) -> impl Future<Output = Result<Flushed, String>> + Send;
+    /// Those with numbers of `from` and above, in order.
+    fn dead_letters(
+        &self,
+        pipeline: &str,
+        from: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<DeadLetter>, String>> + Send;
+    /// `None`: all.
+    fn replay_dead_letters(
+        &self,
+        pipeline: &str,
+        numbers: Option<Vec<u64>>,
+    ) -> impl Future<Output = Result<u64, String>> + Send;
+    /// `None`: all.
+    fn drop_dead_letters(
+        &self,
+        pipeline: &str,
+        numbers: Option<Vec<u64>>,
+    ) -> impl Future<Output = Result<u64, String>> + Send;
+}
+
+impl Operations for Agent {
+    fn status(&self) -> Status {
+        Agent::status(self)
+    }
+
+    fn metrics_text(&self) -> String {
+        Agent::metrics_text(self)
+    }
+
+    fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {
+        Agent::positions(self, pipeline)
+    }
+
+    async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {
+        Agent::flush(self, pipeline).await
+    }
+
+    async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
+        Agent::dead_letters(self, pipeline, from, limit).await
+    }
+
+    async fn replay_dead_letters(&self, pipeline: &str, numbers: Option<Vec<u64>>) -> Result<u64, String> {
+        Agent::replay_dead_letters(self, pipeline, numbers).await
+    }
+
+    async fn drop_dead_letters(&self, pipeline: &str, numbers: Option<Vec<u64>>) -> Result<u64, String> {
+        Agent::drop_dead_letters(self, pipeline, numbers).await
+    }
+}

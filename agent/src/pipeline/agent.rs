@@ -1,0 +1,425 @@
+//! The running agent: opens the store, starts a pipeline for each plan, answers questions about them, ends them.
+//!
+//! Promises: stopping never waits for Elasticsearch and is over within a bound; a pipeline that fails says why
+//! and leaves the others alone.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use splashdam_api as api;
+use tokio::sync::watch;
+
+use super::codec::{Codec, Pool};
+use super::deliver::{self, Delivery};
+use super::ingest::{Ingest, Signals};
+use super::status;
+use crate::metrics::{Metrics, PipelineMetrics};
+use crate::plan::{Durability, Plan};
+use crate::record::Timestamp;
+use crate::source::{Source, SourceError, Waker};
+use crate::store::{self, Options, Store, StoreError};
+
+/// How long a flush waits for acknowledgements.
+const FLUSH_WAIT: Duration = Duration::from_secs(10);
+
+/// How to run, apart from the jobs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) durability: Durability,
+    pub(crate) agent_id: Option<String>,
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("job {job}: {error}")]
+    Source { job: String, error: SourceError },
+    #[error("can't start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// All that runs. Used as `Arc<Agent>`.
+pub(crate) struct Agent {
+    store: Store,
+    metrics: Metrics,
+    pipelines: Vec<Running>,
+    stop: watch::Sender<bool>,
+    data_dir: PathBuf,
+    started: Timestamp,
+}
+
+/// One running pipeline.
+pub(super) struct Running {
+    pub(super) plan: Plan,
+    pub(super) door: store::Pipeline,
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) metrics: PipelineMetrics,
+    pub(super) signals: Arc<Signals>,
+    waker: Waker,
+    ingest: Mutex<Option<JoinHandle<()>>>,
+    delivering: tokio::task::JoinHandle<()>,
+    outcome: Arc<Mutex<Outcome>>,
+}
+
+/// How the ingest loop ended.
+#[derive(Debug, Default)]
+enum Outcome {
+    #[default]
+    Runs,
+    Ended,
+    Failed(String),
+}
+
+/// Counts that the progress line shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) read: u64,
+    pub(crate) total: u64,
+    pub(crate) records: u64,
+    pub(crate) owed: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) dead_letters: u64,
+}
+
+impl Agent {
+    /// Opens the store and starts everything. Must be called on a tokio runtime; blocks while the store opens.
+    ///
+    /// # Errors
+    /// If the store can't be opened or a source can't be set up; nothing runs then.
+    pub(crate) fn start(settings: &Settings, plans: Vec<Plan>) -> Result<Agent, StartError> {
+        let store = Store::open(Options {
+            dir: settings.data_dir.clone(),
+            durability: settings.durability,
+            segment_bytes: 64 << 20,
+            min_free_bytes: 128 << 20,
+            ballast_bytes: 64 << 20,
+            agent_id: settings.agent_id.clone(),
+            machine: std::fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned(),
+        })?;
+        let metrics = Metrics::new();
+        let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
+        let pool = Arc::new(Pool::start(workers)?);
+        let (stop, stopped) = watch::channel(false);
+        let mut sources = Vec::new();
+        for plan in plans {
+            let door = store.pipeline(&plan.id, &plan.buffer)?;
+            let counters = metrics.pipeline(&plan.id);
+            let source = Source::open(&plan.source, door.rows(), settings.once, counters.clone())
+                .map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
+            sources.push((plan, door, counters, source));
+        }
+        let host = host_name();
+        let mut pipelines = Vec::new();
+        for (plan, door, counters, source) in sources {
+            let codec = Arc::new(Codec::new(&plan, &store.agent_id(), &host, counters.clone()));
+            let signals = Arc::new(Signals::default());
+            let ingest = Ingest {
+                source,
+                door,
+                codec,
+                pool: pool.clone(),
+                linger: plan.sink.bulk.linger,
+                once: settings.once,
+                max_waiting: workers + 1,
+                signals,
+                metrics: counters,
+            };
+            pipelines.push(Running::start(plan, ingest, settings, stopped.clone())?);
+        }
+        let data_dir = settings.data_dir.clone();
+        Ok(Agent { store, metrics, pipelines, stop, data_dir, started: Timestamp::now() })
+    }
+
+    /// Ends everything: what was read is committed, the store is closed. Blocking, at most about `within`.
+    ///
+    /// # Errors
+    /// If something was not over in time or failed; what was committed is safe all the same.
+    pub(crate) fn stop(&self, within: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + within;
+        self.stop.send_replace(true);
+        for running in &self.pipelines {
+            running.signals.stop.store(true, Ordering::Release);
+            running.waker.wake();
+        }
+        let mut late = Vec::new();
+        for running in &self.pipelines {
+            if !running.join(deadline) {
+                late.push(running.plan.id.clone());
+            }
+        }
+        for running in &self.pipelines {
+            while !running.delivering.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(200));
+        self.store.close(left).map_err(|e| e.to_string())?;
+        if late.is_empty() { Ok(()) } else { Err(format!("not over in time: {}", late.join(", "))) }
+    }
+
+    /// With `once`: everything has been read, and nothing is owed any more.
+    pub(crate) fn finished(&self) -> bool {
+        self.pipelines.iter().all(|p| p.ended() && p.door.lanes().is_empty())
+    }
+
+    /// Why pipelines have failed, if any have.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let failed = |p: &Running| p.failure().map(|why| format!("job {}: {why}", p.plan.id));
+        self.pipelines.iter().filter_map(failed).collect()
+    }
+
+    /// Turns of all ingest loops, for a watchdog that wants to see progress.
+    pub(crate) fn turns(&self) -> Vec<u64> {
+        self.pipelines.iter().map(|p| p.signals.turns.load(Ordering::Relaxed)).collect()
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let mut sum = Progress::default();
+        for p in &self.pipelines {
+            sum.read += p.signals.read.load(Ordering::Relaxed);
+            sum.total += p.signals.total.load(Ordering::Relaxed);
+            sum.records += p.metrics.read_records.get();
+            sum.owed += p.door.lanes().iter().map(|lane| lane.items).sum::<u64>();
+            sum.acknowledged += p.metrics.acknowledged_records.get();
+            sum.dead_letters += p.metrics.dead_letters.get();
+        }
+        sum
+    }
+
+    pub(crate) fn status(&self) -> api::Status {
+        let health = self.store.health();
+        let pipelines: Vec<_> = self.pipelines.iter().map(status::status).collect();
+        let failed = pipelines.iter().any(|p| p.state == api::State::Failed);
+        api::Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            agent_id: self.store.agent_id().to_string(),
+            started_at: self.started.to_rfc3339(),
+            health: if health.degraded.is_empty() && !failed { api::Health::Ok } else { api::Health::Degraded },
+            notes: health.degraded,
+            data_dir: self.data_dir.display().to_string(),
+            pipelines,
+        }
+    }
+
+    /// Prometheus text.
+    pub(crate) fn metrics_text(&self) -> String {
+        for running in &self.pipelines {
+            let lanes = running.door.lanes();
+            running.metrics.owed_records.set(lanes.iter().map(|l| l.items as i64).sum());
+            running.metrics.owed_bytes.set(running.door.owed_bytes() as i64);
+        }
+        self.metrics.render()
+    }
+
+    pub(crate) fn positions(&self, pipeline: Option<&str>) -> Vec<api::PipelinePositions> {
+        let wanted = |p: &&Running| pipeline.is_none_or(|id| id == p.plan.id);
+        self.pipelines
+            .iter()
+            .filter(wanted)
+            .map(|p| api::PipelinePositions { pipeline: p.plan.id.clone(), positions: positions(&p.door) })
+            .collect()
+    }
+
+    /// Commits what lingers, retries parked lanes now, waits until all is acknowledged (10 s at most).
+    ///
+    /// # Errors
+    /// If there is no such pipeline.
+    pub(crate) async fn flush(&self, pipeline: Option<&str>) -> Result<api::Flushed, String> {
+        if let Some(id) = pipeline {
+            self.find(id)?;
+        }
+        let chosen: Vec<_> = self.pipelines.iter().filter(|p| pipeline.is_none_or(|id| id == p.plan.id)).collect();
+        for running in &chosen {
+            running.signals.flush.store(true, Ordering::Release);
+            running.signals.settled.store(false, Ordering::Release);
+            running.delivery.retry_now();
+            running.waker.wake();
+        }
+        let before: Vec<u64> = chosen.iter().map(|p| p.metrics.acknowledged_records.get()).collect();
+        let deadline = Instant::now() + FLUSH_WAIT;
+        while chosen.iter().any(|p| !p.quiet() || !p.door.lanes().is_empty()) && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let flushed = |(p, before): (&&Running, u64)| {
+            let status = status::status(p);
+            let owed_records = status.owed_records;
+            let why = status.why.or(status.last_error).filter(|_| owed_records > 0);
+            api::FlushedPipeline {
+                id: status.id,
+                acknowledged_records: status.acknowledged_records - before,
+                owed_records,
+                owed_bytes: status.owed_bytes,
+                why,
+            }
+        };
+        Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).collect() })
+    }
+
+    pub(crate) async fn dead_letters(
+        &self,
+        pipeline: &str,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<api::DeadLetter>, String> {
+        let letters = self.blocking(pipeline, move |door| door.dead_letters(from, limit)).await?;
+        Ok(letters.into_iter().map(|(number, letter)| dead_letter(pipeline, number, &letter)).collect())
+    }
+
+    /// Owes dead letters again; `None`: all. Returns how many.
+    pub(crate) async fn replay_dead_letters(&self, pipeline: &str, numbers: Option<Vec<u64>>) -> Result<u64, String> {
+        self.for_numbers(pipeline, numbers, store::Pipeline::replay_dead_letters).await
+    }
+
+    /// Forgets dead letters; `None`: all. Returns how many.
+    pub(crate) async fn drop_dead_letters(&self, pipeline: &str, numbers: Option<Vec<u64>>) -> Result<u64, String> {
+        self.for_numbers(pipeline, numbers, store::Pipeline::drop_dead_letters).await
+    }
+
+    async fn for_numbers(
+        &self,
+        pipeline: &str,
+        numbers: Option<Vec<u64>>,
+        act: fn(&store::Pipeline, &[u64]) -> Result<u64, StoreError>,
+    ) -> Result<u64, String> {
+        self.blocking(pipeline, move |door| {
+            if let Some(numbers) = numbers {
+                return act(&door, &numbers);
+            }
+            let (mut from, mut done) = (0, 0);
+            loop {
+                let page = door.dead_letters(from, 1000)?;
+                let numbers: Vec<u64> = page.iter().map(|(number, _)| *number).collect();
+                let Some(last) = numbers.last() else { return Ok(done) };
+                from = last + 1;
+                done += act(&door, &numbers)?;
+            }
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        pipeline: &str,
+        work: impl FnOnce(store::Pipeline) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
+        let door = self.find(pipeline)?.door.clone();
+        let done = tokio::task::spawn_blocking(move || work(door)).await;
+        done.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+    }
+
+    fn find(&self, pipeline: &str) -> Result<&Running, String> {
+        self.pipelines.iter().find(|p| p.plan.id == pipeline).ok_or_else(|| {
+            let known: Vec<_> = self.pipelines.iter().map(|p| p.plan.id.as_str()).collect();
+            format!("no pipeline {pipeline:?}; there are: {}", known.join(", "))
+        })
+    }
+}
+
+impl Running {
+    fn start(
+        plan: Plan,
+        ingest: Ingest,
+        settings: &Settings,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Running, StartError> {
+        let delivery = Arc::new(Delivery::open(&settings.data_dir.join("sinks"), &plan.id)?);
+        let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
+        let waker = ingest.source.waker();
+        let outcome = Arc::new(Mutex::new(Outcome::Runs));
+        let (told, job) = (outcome.clone(), plan.id.clone());
+        let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(move || {
+            let ended = match ingest.run() {
+                Ok(()) => Outcome::Ended,
+                Err(error) => {
+                    tracing::error!(%job, %error, "the pipeline can't go on");
+                    Outcome::Failed(error.to_string())
+                }
+            };
+            if let Ok(mut outcome) = told.lock() {
+                *outcome = ended;
+            }
+        })?;
+        let delivering =
+            tokio::spawn(deliver::run(door.clone(), plan.sink.clone(), delivery.clone(), metrics.clone(), stop));
+        Ok(Running {
+            plan,
+            door,
+            delivery,
+            metrics,
+            signals,
+            waker,
+            ingest: Mutex::new(Some(thread)),
+            delivering,
+            outcome,
+        })
+    }
+
+    fn join(&self, deadline: Instant) -> bool {
+        let Some(thread) = self.ingest.lock().ok().and_then(|mut thread| thread.take()) else { return true };
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        thread.join().is_ok()
+    }
+
+    /// The ingest loop has ended well, or has nothing under way.
+    fn quiet(&self) -> bool {
+        self.ended() || (!self.signals.flush.load(Ordering::Acquire) && self.signals.settled.load(Ordering::Acquire))
+    }
+
+    fn ended(&self) -> bool {
+        self.outcome.lock().is_ok_and(|outcome| matches!(*outcome, Outcome::Ended))
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        match &*self.outcome.lock().ok()? {
+            Outcome::Failed(why) => Some(why.clone()),
+            Outcome::Runs | Outcome::Ended => None,
+        }
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.signals.stop.load(Ordering::Acquire)
+    }
+}
+
+fn positions(door: &store::Pipeline) -> Vec<api::Position> {
+    let shown = |p: crate::source::FilePosition| api::Position {
+        path: p.path,
+        source: p.source.0,
+        offset: p.offset,
+        size: Some(p.size),
+        state: p.state.to_owned(),
+    };
+    Source::positions(&door.rows()).into_iter().map(shown).collect()
+}
+
+fn dead_letter(pipeline: &str, number: u64, letter: &crate::record::DeadLetter) -> api::DeadLetter {
+    api::DeadLetter {
+        pipeline: pipeline.to_owned(),
+        number,
+        at: Timestamp(letter.at_ms).to_rfc3339(),
+        index: letter.index.clone(),
+        id: letter.id.clone(),
+        kind: letter.kind.clone(),
+        reason: letter.reason.clone(),
+        status: letter.status,
+        action: String::from_utf8_lossy(&letter.action).into_owned(),
+        document: String::from_utf8_lossy(&letter.document).into_owned(),
+    }
+}
+
+/// This machine's name, as documents show it.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,178 @@
+//! The worker pool between source and store: batches of chunks become members, in parallel, answered in order
+//! by whoever waits for them.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use crate::decode::{Decoder, records};
+use crate::encode::{Encoder, Scratch};
+use crate::metrics::PipelineMetrics;
+use crate::plan::{IndexPlan, Plan};
+use crate::record::{Chunk, DeadLetter, Member, Piece, Refused, Timestamp};
+use crate::source::Waker;
+
+/// One job's decoding and encoding, shared by the workers.
+pub(crate) struct Codec {
+    decoder: Decoder,
+    encoder: Encoder,
+    /// Where documents go that were refused before their index was known.
+    index: String,
+    id_prefix: String,
+    metrics: PipelineMetrics,
+}
+
+/// Chunks in, members out; `chunks` comes back so that its buffers can be used again.
+pub(super) struct Batch {
+    pub(super) chunks: Vec<Chunk>,
+    pub(super) refused: Vec<Refused>,
+}
+
+pub(super) struct Encoded {
+    pub(super) members: Vec<Member>,
+    pub(super) dead: Vec<DeadLetter>,
+    pub(super) buffers: Vec<Vec<u8>>,
+}
+
+struct Task {
+    codec: Arc<Codec>,
+    batch: Batch,
+    now: Timestamp,
+    answer: SyncSender<io::Result<Encoded>>,
+    waker: Waker,
+}
+
+/// A few threads that compress. Ends when dropped.
+pub(super) struct Pool {
+    tasks: Option<SyncSender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Codec {
+    pub(crate) fn new(plan: &Plan, agent_id: &str, host: &str, metrics: PipelineMetrics) -> Codec {
+        let index = match &plan.sink.index {
+            IndexPlan::Literal(name) => name.clone(),
+            IndexPlan::Template { fallback, .. } => fallback.clone(),
+        };
+        Codec {
+            decoder: Decoder::new(&plan.decode, host),
+            encoder: Encoder::new(&plan.id, agent_id, &plan.sink),
+            index,
+            id_prefix: format!("{}.{agent_id}.", plan.id),
+            metrics,
+        }
+    }
+
+    /// Renders and compresses chunks. `now` becomes the time of records that have none.
+    ///
+    /// # Errors
+    /// Only what compressing into memory can fail with.
+    pub(crate) fn encode(&self, chunks: &[Chunk], now: Timestamp, scratch: &mut Scratch) -> io::Result<Vec<Member>> {
+        let mut encoding = self.encoder.begin(scratch);
+        let (mut count, mut invalid, mut undecodable) = (0, 0, 0);
+        for chunk in chunks {
+            let decoding = self.decoder.begin(chunk, now);
+            encoding.source(chunk.source);
+            for record in records(chunk) {
+                count += 1;
+                encoding.document(record.offset, |out| {
+                    let facts = decoding.document(&record, out);
+                    invalid += u64::from(facts.invalid_utf8);
+                    undecodable += u64::from(facts.undecodable);
+                    facts.time_ms
+                })?;
+            }
+        }
+        self.metrics.read_records.inc_by(count);
+        self.metrics.invalid_utf8_records.inc_by(invalid);
+        self.metrics.undecodable_records.inc_by(undecodable);
+        encoding.finish()
+    }
+
+    /// Makes the dead letter of a record that the source refused.
+    fn dead_letter(&self, refused: &Refused, now: Timestamp) -> DeadLetter {
+        let chunk = &refused.head;
+        let id = format!("{}{}.{}", self.id_prefix, chunk.source.0, chunk.offset);
+        let decoding = self.decoder.begin(chunk, now);
+        let mut document = Vec::new();
+        for record in records(chunk) {
+            decoding.document(&record, &mut document);
+        }
+        DeadLetter {
+            index: self.index.clone(),
+            action: format!("{{\"create\":{{\"_id\":\"{id}\"}}}}").into_bytes(),
+            id,
+            kind: refused.kind.to_owned(),
+            reason: refused.reason.clone(),
+            status: 0,
+            document,
+            at_ms: now.0,
+        }
+    }
+
+    fn work(&self, batch: Batch, now: Timestamp, scratch: &mut Scratch) -> io::Result<Encoded> {
+        let members = self.encode(&batch.chunks, now, scratch)?;
+        let dead = batch.refused.iter().map(|r| self.dead_letter(r, now)).collect();
+        let lines = batch.chunks.into_iter().filter(|c| c.piece == Piece::Lines);
+        Ok(Encoded { members, dead, buffers: lines.map(|c| c.data).collect() })
+    }
+}
+
+impl Pool {
+    /// # Errors
+    /// If the system refuses a thread.
+    pub(super) fn start(threads: usize) -> io::Result<Pool> {
+        let (sender, receiver) = sync_channel::<Task>(threads);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let spawn = |i: usize| {
+            let receiver = receiver.clone();
+            std::thread::Builder::new().name(format!("encode-{i}")).spawn(move || worker(&receiver))
+        };
+        let threads = (0..threads).map(spawn).collect::<io::Result<Vec<_>>>()?;
+        Ok(Pool { tasks: Some(sender), threads })
+    }
+
+    /// Hands a batch to the workers; the answer comes through the returned channel, and `waker` is woken then.
+    pub(super) fn submit(
+        &self,
+        codec: &Arc<Codec>,
+        batch: Batch,
+        now: Timestamp,
+        waker: Waker,
+    ) -> Receiver<io::Result<Encoded>> {
+        let (answer, receiver) = sync_channel(1);
+        if let Some(tasks) = &self.tasks {
+            let task = Task { codec: codec.clone(), batch, now, answer, waker };
+            // A closed channel drops `answer` with the task, which the receiver notices.
+            drop(tasks.send(task));
+        }
+        receiver
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.tasks = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("an encoding thread panicked");
+            }
+        }
+    }
+}
+
+fn worker(tasks: &Mutex<Receiver<Task>>) {
+    let mut scratch = Scratch::default();
+    loop {
+        let task = match tasks.lock() {
+            Ok(tasks) => tasks.recv(),
+            Err(_) => return,
+        };
+        let Ok(task) = task else { return };
+        let encoded = task.codec.work(task.batch, task.now, &mut scratch);
+        // Nobody waits any more: the pipeline has ended without this batch, and its positions stay behind it.
+        drop(task.answer.send(encoded));
+        task.waker.wake();
+    }
+}

@@ -1,0 +1,76 @@
+//! What a pipeline says of itself: one word, and why.
+
+use splashdam_api::{ParkedLane, PipelineStatus, State};
+
+use super::agent::Running;
+use super::deliver::{DeliveryStatus, Parked};
+use crate::store::Room;
+
+/// Assembles the answer from the counters, the door and the delivery state.
+pub(super) fn status(running: &Running) -> PipelineStatus {
+    let metrics = &running.metrics;
+    let (dead_letters, dead_letter_bytes) = running.door.dead_letter_count();
+    let owed_records = running.door.lanes().iter().map(|lane| lane.items).sum();
+    let delivery = running.delivery.status();
+    let (state, why) = state(running, &delivery, owed_records);
+    let all = delivery.parked.as_ref().map(|parked| shown("*", parked));
+    let lanes = delivery.parked_lanes.iter().map(|(index, parked)| shown(index, parked));
+    PipelineStatus {
+        id: running.plan.id.clone(),
+        state,
+        why,
+        read_bytes: metrics.read_bytes.get(),
+        lag_bytes: u64::try_from(metrics.lag_bytes.get()).unwrap_or(0),
+        read_records: metrics.read_records.get(),
+        committed_records: metrics.committed_records.get(),
+        owed_records,
+        owed_bytes: running.door.owed_bytes(),
+        acknowledged_records: metrics.acknowledged_records.get(),
+        duplicate_records: metrics.duplicate_records.get(),
+        dead_letters,
+        dead_letter_bytes,
+        gap_bytes: metrics.gap_bytes.get(),
+        retries: metrics.retries.get(),
+        in_flight: delivery.in_flight as u64,
+        last_error: delivery.last_error.map(|(at, error)| format!("{}: {error}", at.to_rfc3339())),
+        cluster: Some(delivery.cluster).filter(|cluster| !cluster.is_empty()),
+        parked: all.into_iter().chain(lanes).collect(),
+    }
+}
+
+fn shown(index: &str, parked: &Parked) -> ParkedLane {
+    ParkedLane { index: index.to_owned(), why: why(parked), since: parked.since.to_rfc3339() }
+}
+
+fn why(parked: &Parked) -> String {
+    format!("{}: {}", parked.kind, parked.reason)
+}
+
+fn state(running: &Running, delivery: &DeliveryStatus, owed: u64) -> (State, Option<String>) {
+    if let Some(error) = running.failure() {
+        return (State::Failed, Some(error));
+    }
+    if running.stopping() {
+        return (State::Stopping, None);
+    }
+    let parked = delivery.parked.as_ref().or(delivery.parked_lanes.first().map(|(_, parked)| parked)).map(why);
+    let error = delivery.last_error.as_ref().map(|(_, error)| error.clone()).filter(|_| owed > 0);
+    let cause = parked.clone().or_else(|| error.clone());
+    match running.door.room() {
+        Room::Parked(why) => return (State::Parked, Some(why)),
+        Room::DiskFull => return (State::DiskFull, Some("reading waits for space, shipping goes on".to_owned())),
+        Room::Full => {
+            let because = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            return (State::Full, Some(format!("the buffer is full, reading waits{because}")));
+        }
+        Room::Yes => {}
+    }
+    if parked.is_some() {
+        return (State::Parked, parked);
+    }
+    let silent = delivery.in_flight == 0 || delivery.cluster.is_empty();
+    match error {
+        Some(error) if silent => (State::Waiting, Some(error)),
+        _ => (State::Running, None),
+    }
+}

@@ -1,0 +1,193 @@
+//! Truncation, and the copies that it leaves: `copytruncate`, `.gz`, files moved from another file system.
+//!
+//! When a file was truncated its content may live on in a copy in the same folder. What is missing is read from
+//! there under the old source's number; the truncated file is a new source from 0. Where no copy is found, the
+//! gap is the last size seen minus the position.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::FileSource;
+use super::fingerprint;
+use super::gzip;
+use super::look::open;
+use super::recognise::common_prefix;
+use super::rows::Kind;
+use super::stat::Stat;
+use super::table::{Slot, State, Tracked};
+use crate::record::GapReason;
+
+/// So many files of the folder are compared with the source whose content is looked for.
+const MOST_COMPARED: usize = 64;
+
+/// Where the content of a source was found.
+enum Copy {
+    /// Nobody follows this file, or it is not decided yet what it is.
+    Free(PathBuf, Stat, Kind),
+    /// It is shipped as a source of its own.
+    Shipped,
+}
+
+impl FileSource {
+    /// The entry's file no longer holds what was shipped of it.
+    pub(super) fn truncated(&mut self, slot: Slot) {
+        self.close(slot);
+        let entry = self.table.get(slot);
+        let (place, identity) = (entry.place().to_path_buf(), entry.identity);
+        tracing::info!(path = %place.display(), offset = entry.position.offset, "file was truncated or written anew");
+        self.table.forget_identity(slot);
+        self.table.forget_place(slot);
+        self.table.change(slot, |entry| {
+            entry.size = entry.known;
+            entry.state = State::Missing { since: 0 };
+        });
+        if let Ok(stat) = Stat::of(&place)
+            && stat.is_file()
+            && stat.identity.may_be(identity)
+        {
+            self.next_generation(slot, &place, &stat);
+        }
+        self.find_content(slot, GapReason::Truncated);
+    }
+
+    /// The file at `place` goes on as a source of its own, from 0.
+    pub(super) fn next_generation(&mut self, old: Slot, place: &Path, stat: &Stat) {
+        let mut entry = Tracked::new(&self.table.get(old).path.clone(), stat.identity);
+        if *entry.path != *place {
+            entry.place = Some(place.into());
+        }
+        entry.size = stat.size;
+        entry.known = stat.size;
+        entry.mtime = stat.mtime;
+        entry.grown_at = self.now;
+        entry.kind = if stat.size > 0 && is_compressed(place) { Kind::Gzip } else { Kind::Plain };
+        if self.once {
+            entry.end = 0;
+        }
+        let slot = self.table.insert(entry);
+        self.mint(slot);
+        self.looks.at(&mut self.table, slot, self.now);
+    }
+
+    /// Looks for the content of a source whose file is gone; nothing is counted as lost yet.
+    pub(super) fn find_copy_of_missing(&mut self, slot: Slot) {
+        match self.copy_of(slot) {
+            Some(Copy::Free(path, stat, kind)) => self.adopt(slot, &path, &stat, kind),
+            Some(Copy::Shipped) => self.finish(slot),
+            None => {}
+        }
+    }
+
+    /// Reads on in a copy, or counts what is missing.
+    pub(super) fn find_content(&mut self, slot: Slot, reason: GapReason) {
+        match self.copy_of(slot) {
+            Some(Copy::Free(path, stat, kind)) => {
+                let missing = self.table.get(slot).known.saturating_sub(stat.size);
+                if kind == Kind::Plain && missing > 0 {
+                    self.gap(slot, stat.size, missing, reason);
+                }
+                self.adopt(slot, &path, &stat, kind);
+            }
+            Some(Copy::Shipped) => self.finish(slot),
+            None => {
+                let entry = self.table.get(slot);
+                let (from, owed) = (entry.position.offset, entry.owed());
+                self.gap(slot, from, owed, reason);
+                self.finish(slot);
+            }
+        }
+    }
+
+    /// The source goes on in this file.
+    pub(super) fn adopt(&mut self, slot: Slot, path: &Path, stat: &Stat, kind: Kind) {
+        tracing::info!(source = self.table.get(slot).source.0, path = %path.display(), "source goes on in a copy");
+        if let Some(undecided) = self.table.at_inode(stat.identity)
+            && undecided != slot
+        {
+            self.drop_entry(undecided);
+        }
+        let once = self.once;
+        self.table.change(slot, |entry| {
+            entry.state = State::Live;
+            entry.kind = kind;
+            entry.size = stat.size;
+            entry.mtime = stat.mtime;
+            entry.examined = if kind == Kind::Gzip { 0 } else { entry.position.offset };
+            entry.known = stat.size;
+            entry.end = if once { stat.size } else { u64::MAX };
+        });
+        self.table.set_identity(slot, stat.identity);
+        self.moved(slot, path);
+        self.want_reading(slot);
+        self.ensure_open(slot);
+    }
+
+    /// The new file `new` is the continuation of `old`.
+    pub(super) fn continue_with(&mut self, old: Slot, new: Slot) {
+        let entry = self.table.get(new);
+        let place = entry.place().to_path_buf();
+        let (kind, identity) = (entry.kind, entry.identity);
+        match Stat::of(&place) {
+            Ok(stat) if stat.identity.may_be(identity) => self.adopt(old, &place, &stat, kind),
+            _ => self.looks.at(&mut self.table, new, self.now + 20),
+        }
+    }
+
+    /// The likeliest file of the folder that holds what was shipped of the source, and what follows.
+    fn copy_of(&mut self, slot: Slot) -> Option<Copy> {
+        let entry = self.table.get(slot);
+        if entry.kind != Kind::Plain || entry.head.len == 0 {
+            return None;
+        }
+        let mut shipped = false;
+        let owes = entry.owed() > 0;
+        for (path, stat) in self.files_beside(slot) {
+            let follower = self.table.at_inode(stat.identity);
+            if follower == Some(slot) {
+                continue;
+            }
+            let decided = follower.is_some_and(|other| self.table.get(other).is_minted());
+            let older = stat.mtime < self.table.get(slot).mtime;
+            if older || (decided && !owes) || !self.table.get(slot).is_evident(&path) {
+                continue;
+            }
+            match self.holds_content(&path, &stat, slot) {
+                Some(kind) if !decided => return Some(Copy::Free(path, stat, kind)),
+                Some(_) => shipped = true,
+                None => {}
+            }
+        }
+        shipped.then_some(Copy::Shipped)
+    }
+
+    /// Files of the source's folder, those first whose names are most like its own.
+    fn files_beside(&self, slot: Slot) -> Vec<(PathBuf, Stat)> {
+        let entry = self.table.get(slot);
+        let Some(folder) = entry.place().parent() else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort_by_cached_key(|path| (usize::MAX - common_prefix(path, &entry.path), path.clone()));
+        paths.truncate(MOST_COMPARED);
+        let stats = paths.into_iter().filter_map(|path| Stat::of(&path).ok().map(|stat| (path, stat)));
+        stats.filter(|(_, stat)| stat.is_file() && stat.size > 0).collect()
+    }
+
+    /// The file begins as the source did and has its bytes before the position. Of a compressed file only the
+    /// head is compared here, the tail when it is decompressed.
+    fn holds_content(&self, path: &Path, stat: &Stat, slot: Slot) -> Option<Kind> {
+        let entry = self.table.get(slot);
+        let file = Arc::new(open(path).ok()?);
+        let head = fingerprint::read_head(&file, stat.size).ok()?;
+        if head.starts_with(&gzip::MAGIC) {
+            return entry.head.begins(&gzip::head(&file).ok()?).then_some(Kind::Gzip);
+        }
+        let whole = stat.size >= entry.position.offset && entry.head.begins(&head);
+        (whole && fingerprint::has_tail(&file, entry.position.offset, entry.tail).ok()?).then_some(Kind::Plain)
+    }
+}
+
+fn is_compressed(path: &Path) -> bool {
+    let head = open(path).and_then(|file: File| fingerprint::read_range(&file, 0, gzip::MAGIC.len()));
+    head.is_ok_and(|head| head == gzip::MAGIC)
+}

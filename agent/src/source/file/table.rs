@@ -1,0 +1,361 @@
+//! The files that are followed, and the ways to find one: by what the file system calls it, by where it lies,
+//! by how it begins.
+//!
+//! Built for 100,000 idle files: an entry holds no descriptor and no buffer, the indices hold numbers only.
+//! Promises: the indices agree with the entries, whatever is moved; a number is used again only after
+//! [`Table::remove`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::fingerprint::Print;
+use super::gzip::GzipReader;
+use super::rows::{Kind, Stored};
+use super::stat::Identity;
+use crate::record::{Mode, Position, SourceId};
+
+/// An entry's number.
+pub(super) type Slot = u32;
+
+/// Milliseconds since the source was opened.
+pub(super) type Tick = u64;
+
+/// One file, or what is left of it.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    /// 0 until it is decided that the file is a source of its own.
+    pub(super) source: SourceId,
+    /// The name under which it was found. It stays when the file is renamed.
+    pub(super) path: Box<Path>,
+    /// Where it lies, if not at `path`.
+    pub(super) place: Option<Box<Path>>,
+    pub(super) identity: Identity,
+    pub(super) kind: Kind,
+    pub(super) state: State,
+    pub(super) head: Print,
+    /// Hash of the first bytes, by which files that begin alike are found.
+    pub(super) start: u64,
+    pub(super) tail: Print,
+    pub(super) position: Position,
+    /// The last size seen.
+    pub(super) size: u64,
+    /// The last size seen of what is known to be the same content: what is missing of it is a gap.
+    pub(super) known: u64,
+    /// A bounded run reads up to here.
+    pub(super) end: u64,
+    pub(super) mtime: i64,
+    /// Up to here the bytes were looked at; what lies between the position and here is an incomplete line.
+    pub(super) examined: u64,
+    /// When it last grew.
+    pub(super) grown_at: Tick,
+    /// When it is looked at next, and the distance to the look after that.
+    pub(super) due: Tick,
+    pub(super) interval: u32,
+    pub(super) queued: bool,
+    pub(super) dirty: bool,
+    /// `known` has grown since the row was written.
+    pub(super) unsaved: bool,
+    /// A failure was logged; the next one of the same file is not.
+    pub(super) warned: bool,
+    pub(super) open: Option<Box<Open>>,
+}
+
+/// A descriptor, and where decompression stands.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) file: Arc<File>,
+    pub(super) gzip: Option<GzipReader>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It lies at its place.
+    Live,
+    /// A stored source whose file has not been seen since the agent was started.
+    Stored,
+    /// Its place is another file's or nobody's; being looked for.
+    Adrift,
+    /// It has no name that we know; the descriptor is all there is.
+    Nameless,
+    /// No file, no descriptor, perhaps with unread bytes: a copy may still turn up.
+    Missing { since: Tick },
+    /// Nothing is left to do but remember it for a while.
+    Gone { at: u32 },
+    /// It may be a copy of a source that is still being written to: waits.
+    Held { since: Tick },
+    /// The entry is free.
+    Free,
+}
+
+impl Tracked {
+    pub(super) fn new(path: &Path, identity: Identity) -> Tracked {
+        Tracked {
+            source: SourceId(0),
+            path: path.into(),
+            place: None,
+            identity,
+            kind: Kind::Plain,
+            state: State::Live,
+            head: Print::default(),
+            start: 0,
+            tail: Print::default(),
+            position: Position { offset: 0, mode: Mode::LineStart },
+            size: 0,
+            known: 0,
+            end: u64::MAX,
+            mtime: 0,
+            examined: 0,
+            grown_at: 0,
+            due: Tick::MAX,
+            interval: 0,
+            queued: false,
+            dirty: false,
+            unsaved: false,
+            warned: false,
+            open: None,
+        }
+    }
+
+    pub(super) fn place(&self) -> &Path {
+        self.place.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Up to where it can be read now.
+    pub(super) fn limit(&self) -> u64 {
+        self.size.min(self.end)
+    }
+
+    /// Bytes that are there and not handed out. For compressed files an estimate from the compressed size.
+    pub(super) fn unread(&self) -> u64 {
+        match self.kind {
+            Kind::Plain => self.limit().saturating_sub(self.position.offset),
+            Kind::Gzip => self.size.saturating_sub(self.examined),
+        }
+    }
+
+    /// Bytes seen and not handed out: what would be lost with the file.
+    pub(super) fn owed(&self) -> u64 {
+        match self.kind {
+            Kind::Plain => self.known.saturating_sub(self.position.offset),
+            Kind::Gzip => self.unread(),
+        }
+    }
+
+    pub(super) fn is_minted(&self) -> bool {
+        self.source.0 != 0
+    }
+
+    pub(super) fn stored(&self) -> Stored {
+        Stored {
+            path: self.path.to_path_buf(),
+            place: self.place.as_deref().map(Path::to_path_buf),
+            identity: self.identity,
+            kind: self.kind,
+            head: self.head,
+            start: self.start,
+            tail: self.tail,
+            position: self.position,
+            size: match self.kind {
+                Kind::Plain => self.known.max(self.position.offset),
+                Kind::Gzip => self.examined,
+            },
+            mtime: self.mtime,
+            gone_at: match self.state {
+                State::Gone { at } => Some(at),
+                _ => None,
+            },
+        }
+    }
+
+    pub(super) fn from_stored(source: SourceId, stored: Stored) -> Tracked {
+        let mut tracked = Tracked::new(&stored.path, stored.identity);
+        tracked.source = source;
+        tracked.place = stored.place.map(Into::into);
+        tracked.kind = stored.kind;
+        tracked.state = stored.gone_at.map_or(State::Stored, |at| State::Gone { at });
+        tracked.head = stored.head;
+        tracked.start = stored.start;
+        tracked.tail = stored.tail;
+        tracked.position = stored.position;
+        tracked.size = stored.size;
+        tracked.known = stored.size;
+        tracked.examined = if tracked.kind == Kind::Gzip { stored.size } else { 0 };
+        tracked.mtime = stored.mtime;
+        tracked
+    }
+}
+
+/// All entries with their indices. Entries are changed through the methods where an index depends on it.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: Vec<Tracked>,
+    free: Vec<Slot>,
+    by_inode: HashMap<(u64, u64), Slot>,
+    /// Keyed by the hash of the path; the entry tells whether it is the one.
+    by_place: HashMap<u64, Slot>,
+    by_start: BTreeSet<(u64, Slot)>,
+    lag: u64,
+    live: usize,
+}
+
+impl Table {
+    pub(super) fn insert(&mut self, tracked: Tracked) -> Slot {
+        let head = tracked.head;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.entries[slot as usize] = tracked;
+                slot
+            }
+            None => {
+                self.entries.push(tracked);
+                (self.entries.len() - 1) as Slot
+            }
+        };
+        let entry = &self.entries[slot as usize];
+        if !matches!(entry.state, State::Gone { .. }) {
+            self.live += 1;
+            self.lag += entry.unread();
+            self.by_inode.insert((entry.identity.dev, entry.identity.ino), slot);
+            self.by_place.insert(hash(self.entries[slot as usize].place()), slot);
+        }
+        if head.len > 0 {
+            self.by_start.insert((self.entries[slot as usize].start, slot));
+        }
+        slot
+    }
+
+    pub(super) fn get(&self, slot: Slot) -> &Tracked {
+        &self.entries[slot as usize]
+    }
+
+    /// For changes that no index and no sum depends on; the rest goes through [`Table::change`] and its kin.
+    pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Tracked {
+        &mut self.entries[slot as usize]
+    }
+
+    /// Changes sizes, positions, state.
+    pub(super) fn change<T>(&mut self, slot: Slot, change: impl FnOnce(&mut Tracked) -> T) -> T {
+        let entry = &mut self.entries[slot as usize];
+        let counted = |entry: &Tracked| !matches!(entry.state, State::Gone { .. } | State::Free);
+        if counted(entry) {
+            self.lag -= entry.unread();
+            self.live -= 1;
+        }
+        let result = change(entry);
+        if counted(entry) {
+            self.lag += entry.unread();
+            self.live += 1;
+        }
+        result
+    }
+
+    pub(super) fn set_identity(&mut self, slot: Slot, identity: Identity) {
+        self.forget_identity(slot);
+        self.entries[slot as usize].identity = identity;
+        self.by_inode.insert((identity.dev, identity.ino), slot);
+    }
+
+    /// The file with this inode is another one now.
+    pub(super) fn forget_identity(&mut self, slot: Slot) {
+        let Identity { dev, ino, .. } = self.entries[slot as usize].identity;
+        if self.by_inode.get(&(dev, ino)) == Some(&slot) {
+            self.by_inode.remove(&(dev, ino));
+        }
+    }
+
+    pub(super) fn set_place(&mut self, slot: Slot, place: &Path) {
+        self.forget_place(slot);
+        let entry = &mut self.entries[slot as usize];
+        entry.place = if *place == *entry.path { None } else { Some(place.into()) };
+        self.by_place.insert(hash(place), slot);
+    }
+
+    /// Another file lies there now, or none.
+    pub(super) fn forget_place(&mut self, slot: Slot) {
+        let key = hash(self.entries[slot as usize].place());
+        if self.by_place.get(&key) == Some(&slot) {
+            self.by_place.remove(&key);
+        }
+    }
+
+    /// Sets the head print and the hash of the file's first bytes; `bytes` are what the print covers.
+    pub(super) fn set_head(&mut self, slot: Slot, bytes: &[u8]) {
+        let entry = &mut self.entries[slot as usize];
+        if entry.head.len > 0 {
+            self.by_start.remove(&(entry.start, slot));
+        }
+        entry.head = Print::of(bytes);
+        entry.start = start_of(bytes);
+        if entry.head.len > 0 {
+            self.by_start.insert((entry.start, slot));
+        }
+    }
+
+    /// Takes the prints over from another entry.
+    pub(super) fn set_start(&mut self, slot: Slot, start: u64) {
+        let entry = &mut self.entries[slot as usize];
+        self.by_start.remove(&(entry.start, slot));
+        entry.start = start;
+        if entry.head.len > 0 {
+            self.by_start.insert((start, slot));
+        }
+    }
+
+    pub(super) fn at_inode(&self, identity: Identity) -> Option<Slot> {
+        self.by_inode.get(&(identity.dev, identity.ino)).copied()
+    }
+
+    pub(super) fn at_place(&self, path: &Path) -> Option<Slot> {
+        self.by_place.get(&hash(path)).copied().filter(|slot| self.get(*slot).place() == path)
+    }
+
+    /// Entries that begin as `bytes` do, as far as the first bytes tell.
+    pub(super) fn alike(&self, bytes: &[u8]) -> impl Iterator<Item = Slot> + '_ {
+        let start = start_of(bytes);
+        let same = self.by_start.range((start, 0)..=(start, Slot::MAX));
+        let short = self.by_start.range((SHORT, 0)..=(SHORT, Slot::MAX));
+        same.chain(short.filter(move |_| start != SHORT)).map(|(_, slot)| *slot)
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) {
+        self.forget_identity(slot);
+        self.forget_place(slot);
+        self.change(slot, |entry| entry.state = State::Free);
+        let entry = &mut self.entries[slot as usize];
+        self.by_start.remove(&(entry.start, slot));
+        *entry = Tracked::new(Path::new(""), Identity::default());
+        entry.state = State::Free;
+        self.free.push(slot);
+    }
+
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        0..self.entries.len() as Slot
+    }
+
+    /// Bytes known and not handed out.
+    pub(super) fn lag(&self) -> u64 {
+        self.lag
+    }
+
+    /// Entries with a file, or with something left to read.
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+}
+
+/// The `start` of files with fewer than [`START`] bytes.
+const SHORT: u64 = 0;
+const START: usize = 8;
+
+fn start_of(bytes: &[u8]) -> u64 {
+    bytes.get(..START).map_or(SHORT, |first| xxh3_64(first) | 1)
+}
+
+pub(super) fn hash(path: &Path) -> u64 {
+    use std::os::unix::ffi::OsStrExt;
+    xxh3_64(path.as_os_str().as_bytes())
+}

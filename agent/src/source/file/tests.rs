@@ -1,0 +1,6 @@
+//! The file source on real files in temporary folders, driven by hand: time is virtual, a crash is reopening with
+//! the rows committed so far.
+
+mod basics;
+mod rig;
+mod rotation;

@@ -1,0 +1,135 @@
+//! The plain path: commit, hand out, settle, open again.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::record::Bitmap;
+use crate::store::{Room, StoreError};
+
+#[test]
+fn what_was_committed_is_handed_out_in_order_and_forgotten_when_settled() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let app = door(&store);
+    for n in 1..=50 {
+        commit(&app, step("logs", n, 5000));
+    }
+    durable(commit(&app, step("other", 51, 100)));
+    assert_eq!(row_value(&app, 1), Some(51));
+    let lanes: Vec<(Arc<str>, u64)> = app.lanes().into_iter().map(|l| (l.index, l.items)).collect();
+    assert_eq!(lanes, [("logs".into(), 500), ("other".into(), 10)]);
+    let first = app.next("logs", Limit { raw_bytes: 30_000, wire_bytes: u64::MAX });
+    assert_eq!(first.len(), 3);
+    assert!(first.iter().all(|o| !o.sent_before && o.owed.is_none() && o.items == 10));
+    let (rest, owed) = numbers(&app, "logs");
+    assert_eq!(rest, (4..=50).collect::<Vec<_>>());
+    settle(&app, &owed);
+    app.give_back(first);
+    let (again, owed) = numbers(&app, "logs");
+    assert_eq!(again, [1, 2, 3]);
+    assert!(owed.iter().all(|o| o.sent_before));
+    settle(&app, &owed);
+    assert_eq!(app.lanes().len(), 1);
+    assert!(app.owed_bytes() < 200);
+    close(&store);
+    assert!(matches!(app.commit(Commit::default()), Err(StoreError::Stopped)));
+}
+
+#[test]
+fn what_is_owed_and_remembered_is_there_after_a_close_and_may_have_been_sent() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let id = store.agent_id();
+    let app = door(&store);
+    for n in 1..=40 {
+        commit(&app, step("logs", n, 5000));
+    }
+    durable(commit(&app, step("logs", 41, 5000)));
+    let owed = app.next("logs", Limit { raw_bytes: 200_000, wire_bytes: u64::MAX });
+    assert_eq!(owed.len(), 20);
+    let still = {
+        let mut map = Bitmap::none(10);
+        map.set(3);
+        map
+    };
+    let mut settled = done(&owed);
+    settled[4].still_owed = Some(still.clone());
+    durable(app.settle(settled, Vec::new()).expect("the store runs"));
+    close(&store);
+
+    let store = open(dir.path());
+    assert_eq!((store.agent_id(), store.health().degraded), (id, Vec::<String>::new()));
+    assert_eq!(store.pipelines(), ["app"]);
+    let app = door(&store);
+    assert_eq!(row_value(&app, 1), Some(41));
+    assert_eq!(app.lanes().iter().map(|l| l.items).sum::<u64>(), 211);
+    let (found, owed) = numbers(&app, "logs");
+    assert_eq!(found, std::iter::once(5).chain(21..=41).collect::<Vec<_>>());
+    assert_eq!(owed[0].owed, Some(still));
+    assert!(owed.iter().all(|o| o.sent_before));
+    durable(commit(&app, step("logs", 42, 10)));
+    assert!(!app.next("logs", ALL)[0].sent_before);
+    close(&store);
+}
+
+#[test]
+fn settled_segments_are_removed_and_rows_stay() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let app = door(&store);
+    for n in 1..=200 {
+        durable_every(&app, n);
+    }
+    let (found, owed) = numbers(&app, "logs");
+    assert_eq!(found.len(), 200);
+    settle(&app, &owed);
+    durable(commit(&app, Commit { rows: vec![row(2, 2)], ..Commit::default() }));
+    wait_for("settled segments to go", || store.health().segments <= 2);
+    assert!(store.health().disk_bytes < 200_000, "{:?}", store.health());
+    let files = std::fs::read_dir(dir.path().join("segments")).expect("a folder").count();
+    assert_eq!(files as u64, store.health().segments);
+    close(&store);
+    std::fs::remove_dir_all(dir.path().join("sled")).expect("removed");
+    let store = open(dir.path());
+    let app = door(&store);
+    assert_eq!((row_value(&app, 1), row_value(&app, 2)), (Some(200), Some(2)));
+    assert!(app.lanes().is_empty());
+    close(&store);
+}
+
+fn durable_every(app: &Pipeline, n: u64) {
+    let receipt = commit(app, step("logs", n, 5000));
+    if n.is_multiple_of(50) {
+        durable(receipt);
+    }
+}
+
+#[test]
+fn a_second_instance_is_refused_without_touching_anything() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let app = door(&store);
+    durable(commit(&app, step("logs", 1, 100)));
+    assert!(matches!(Store::open(options(dir.path())), Err(StoreError::Locked(_))));
+    durable(commit(&app, step("logs", 2, 100)));
+    close(&store);
+    let store = open(dir.path());
+    assert_eq!(numbers(&door(&store), "logs").0, [1, 2]);
+    close(&store);
+}
+
+#[test]
+fn a_full_quota_is_said_and_comes_back_with_settlements() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let app = store.pipeline("app", &BufferPlan { max_bytes: 5000, ..BufferPlan::default() }).expect("a pipeline");
+    assert_eq!(app.room(), Room::Yes);
+    durable(commit(&app, step("logs", 1, 6000)));
+    assert_eq!(app.room(), Room::Full);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(app.changed());
+    settle(&app, &app.next("logs", ALL));
+    runtime.block_on(app.changed());
+    assert_eq!(app.room(), Room::Yes);
+    close(&store);
+}

@@ -1,0 +1,179 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use splashdam_api::{DEFAULT_SOCKET, SOCKET_NAME, Which};
+
+/// Asks and tells a running Splashdam agent
+#[derive(Debug, Parser)]
+#[command(
+    name = "splashctl",
+    version,
+    after_help = "Exit codes: 0 done, 1 the agent said no, 2 wrong command line, 3 no agent reached,\n\
+                  4 still owed after a flush, 5 not confirmed."
+)]
+pub(crate) struct Args {
+    /// The agent's control socket [default: /run/splashdam/control.sock]
+    #[arg(long, value_name = "PATH", global = true, conflicts_with = "data_dir")]
+    pub(crate) socket: Option<PathBuf>,
+    /// The data directory of the agent, with its control socket in it (`splashdam run`)
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What every job does: state, lag, what is owed and why
+    Status,
+    /// Look at records that were refused for good; replay or drop them
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
+    /// Ship everything that was read, now, and wait for it
+    Flush {
+        /// Only this job
+        #[arg(long, value_name = "JOB")]
+        pipeline: Option<String>,
+    },
+    /// How far every source is read
+    #[command(subcommand)]
+    Positions(Positions),
+    /// The agent's counters in Prometheus form
+    Metrics,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Positions {
+    /// One line for each file
+    Ls {
+        /// Only this job
+        #[arg(long, value_name = "JOB")]
+        pipeline: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetters {
+    /// One line for each dead letter
+    Ls {
+        /// Only this job
+        #[arg(long, value_name = "JOB")]
+        pipeline: Option<String>,
+        /// At most so many of each job
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u64,
+    },
+    /// One dead letter, whole
+    Show {
+        /// Its number, as `ls` prints it
+        #[arg(value_name = "N")]
+        number: u64,
+        /// The job; can be left out where there is one
+        #[arg(long, value_name = "JOB")]
+        pipeline: Option<String>,
+    },
+    /// Ship dead letters again, after what was wrong is mended
+    Replay(Chosen),
+    /// Forget dead letters for good
+    Drop {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Chosen {
+    /// Their numbers, as `ls` prints them
+    #[arg(value_name = "N", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) numbers: Vec<u64>,
+    /// All of the job
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The job; can be left out where there is one
+    #[arg(long, value_name = "JOB")]
+    pub(crate) pipeline: Option<String>,
+}
+
+impl Chosen {
+    pub(crate) fn which(&self) -> Which {
+        if self.all { Which::All } else { Which::Numbers(self.numbers.clone()) }
+    }
+}
+
+impl Args {
+    pub(crate) fn socket(&self) -> PathBuf {
+        match (&self.socket, &self.data_dir) {
+            (Some(socket), _) => socket.clone(),
+            (None, Some(folder)) => folder.join(SOCKET_NAME),
+            (None, None) => PathBuf::from(DEFAULT_SOCKET),
+        }
+    }
+
+    /// What to try when nobody was found where nobody was named.
+    pub(crate) fn socket_hint(&self) -> Option<String> {
+        (self.socket.is_none() && self.data_dir.is_none())
+            .then(|| "An agent started with `splashdam run` is reached with --data-dir DIR.".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words after `splashctl` as `Debug` shows what they mean, or the first line of the complaint.
+    fn parsed(line: &str) -> String {
+        match Args::try_parse_from(std::iter::once("splashctl").chain(line.split_whitespace())) {
+            Ok(args) => format!("{:?} {:?}", args.command, args.socket()),
+            Err(error) => error.to_string().lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_command_line_means_what_it_says() {
+        for (line, want) in [
+            ("status", "Status \"/run/splashdam/control.sock\""),
+            ("status --json --socket /x.sock", "Status \"/x.sock\""),
+            ("--data-dir /var/d status", "Status \"/var/d/control.sock\""),
+            ("metrics", "Metrics \"/run/splashdam/control.sock\""),
+            ("flush", "Flush { pipeline: None } \"/run/splashdam/control.sock\""),
+            ("flush --pipeline web", "Flush { pipeline: Some(\"web\") } \"/run/splashdam/control.sock\""),
+            ("positions ls --socket s", "Positions(Ls { pipeline: None }) \"s\""),
+            ("dead-letters ls --socket s", "DeadLetters(Ls { pipeline: None, limit: 100 }) \"s\""),
+            ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
+            (
+                "dead-letters replay 3 4 --pipeline web --socket s",
+                "DeadLetters(Replay(Chosen { numbers: [3, 4], all: false, pipeline: Some(\"web\") })) \"s\"",
+            ),
+            (
+                "dead-letters drop --all --yes --socket s",
+                "DeadLetters(Drop { chosen: Chosen { numbers: [], all: true, pipeline: None }, yes: true }) \"s\"",
+            ),
+        ] {
+            assert_eq!(parsed(line), want, "splashctl {line}");
+        }
+    }
+
+    #[test]
+    fn a_crooked_command_line_is_refused_with_the_reason() {
+        for (line, want) in [
+            ("statsu", "error: unrecognized subcommand 'statsu'"),
+            ("dead-letters drop", "error: the following required arguments were not provided:"),
+            ("dead-letters drop --all 3", "error: the argument '--all' cannot be used with '[N]...'"),
+            ("dead-letters show x", "error: invalid value 'x' for '<N>': invalid digit found in string"),
+            (
+                "status --socket a --data-dir b",
+                "error: the argument '--socket <PATH>' cannot be used with '--data-dir <DIR>'",
+            ),
+        ] {
+            assert_eq!(parsed(line), want, "splashctl {line}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `splashctl dead-letters …`: records that were refused for good.
+
+mod drop;
+mod ls;
+mod replay;
+mod show;
+
+use splashdam_api::{Client, DeadLetter};
+
+use crate::args::DeadLetters;
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::pipeline;
+
+pub(crate) async fn run(
+    command: &DeadLetters,
+    json: bool,
+    client: &Client,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    match command {
+        DeadLetters::Ls { pipeline, limit } => ls::run(pipeline.as_deref(), *limit, json, client, output).await,
+        DeadLetters::Show { number, pipeline } => {
+            let pipeline = pipeline::meant(pipeline.as_deref(), client).await?;
+            show::run(&pipeline, *number, json, client, output).await
+        }
+        DeadLetters::Replay(chosen) => {
+            let pipeline = pipeline::meant(chosen.pipeline.as_deref(), client).await?;
+            replay::run(&pipeline, chosen.which(), json, client, output).await
+        }
+        DeadLetters::Drop { chosen, yes } => {
+            let pipeline = pipeline::meant(chosen.pipeline.as_deref(), client).await?;
+            drop::run(&pipeline, chosen.which(), *yes, json, client, output).await
+        }
+    }
+}
+
+/// What refused it, in a word: Elasticsearch's status, or the agent.
+fn refused_by(letter: &DeadLetter) -> String {
+    if letter.status == 0 { "agent".to_owned() } else { letter.status.to_string() }
+}

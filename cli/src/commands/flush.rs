@@ -1,0 +1,66 @@
+//! `splashctl flush`: ship what was read, now; exit code 4 if something is still owed after waiting.
+
+use splashdam_api::{Client, Flushed};
+
+use crate::exit::Exit;
+use crate::output::{Output, harmless};
+use crate::words::{bytes, count};
+
+pub(crate) async fn run(
+    pipeline: Option<&str>,
+    json: bool,
+    client: &Client,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    let flushed = client.flush(pipeline).await?;
+    if json {
+        output.json(&flushed)?;
+    } else if flushed.pipelines.is_empty() {
+        output.say("no job is running");
+    } else {
+        output.data(&render(&flushed))?;
+    }
+    Ok(if flushed.complete() { Exit::Done } else { Exit::StillOwed })
+}
+
+fn render(flushed: &Flushed) -> String {
+    let mut text = String::new();
+    for pipeline in &flushed.pipelines {
+        let acknowledged = count(pipeline.acknowledged_records);
+        if pipeline.owed_records == 0 {
+            text.push_str(&format!("{}: all is acknowledged ({acknowledged} records just now)\n", pipeline.id));
+        } else {
+            let (records, size) = (count(pipeline.owed_records), bytes(pipeline.owed_bytes));
+            text.push_str(&format!("{}: {records} records ({size}) are still owed", pipeline.id));
+            if let Some(why) = &pipeline.why {
+                text.push_str(&format!(": {}", harmless(why)));
+            }
+            text.push_str(&format!(" ({acknowledged} acknowledged just now)\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use splashdam_api::FlushedPipeline;
+
+    use super::*;
+
+    #[test]
+    fn what_is_still_owed_is_said_with_the_reason() {
+        let done = FlushedPipeline { id: "web".to_owned(), acknowledged_records: 1200, ..FlushedPipeline::default() };
+        let owed = FlushedPipeline {
+            id: "audit".to_owned(),
+            owed_records: 3,
+            owed_bytes: 900,
+            why: Some("connection refused".to_owned()),
+            ..FlushedPipeline::default()
+        };
+        assert_eq!(
+            render(&Flushed { pipelines: vec![done, owed] }),
+            "web: all is acknowledged (1,200 records just now)\n\
+             audit: 3 records (900 B) are still owed: connection refused (0 acknowledged just now)\n"
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! `splashctl positions ls`: how far every source is read.
+
+use splashdam_api::{Client, PipelinePositions};
+
+use crate::exit::Exit;
+use crate::output::{Output, Tone};
+use crate::table::{Column, Table};
+use crate::words::count;
+
+pub(crate) async fn run(
+    pipeline: Option<&str>,
+    json: bool,
+    client: &Client,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    let positions = client.positions(pipeline).await?;
+    if json {
+        output.json(&positions)?;
+    } else {
+        let colour = output.colour;
+        output.data(&render(&positions, colour))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn render(pipelines: &[PipelinePositions], colour: bool) -> String {
+    use Column::{Left, Right};
+    let mut table =
+        Table::new(&[Left("JOB"), Right("SOURCE"), Right("OFFSET"), Right("SIZE"), Left("STATE"), Left("PATH")]);
+    for pipeline in pipelines {
+        for position in &pipeline.positions {
+            let behind = position.size.is_some_and(|size| size > position.offset);
+            let cells = [
+                (pipeline.pipeline.clone(), Tone::Plain),
+                (position.source.to_string(), Tone::Plain),
+                (count(position.offset), if behind { Tone::Warning } else { Tone::Plain }),
+                (position.size.map_or_else(|| "-".to_owned(), count), Tone::Plain),
+                (position.state.clone(), Tone::Plain),
+                (position.path.clone(), Tone::Plain),
+            ];
+            table.row(cells.to_vec());
+        }
+    }
+    table.render(colour)
+}
+
+#[cfg(test)]
+mod tests {
+    use splashdam_api::Position;
+
+    use super::*;
+
+    #[test]
+    fn every_file_has_a_line() {
+        let position = |path: &str, offset, size, state: &str| Position {
+            path: path.to_owned(),
+            source: offset % 7,
+            offset,
+            size,
+            state: state.to_owned(),
+        };
+        let positions = vec![
+            position("/var/log/access.log", 123_456, Some(200_000), "active"),
+            position("/var/log/old\x1b[2J.log", 9, None, "gone"),
+        ];
+        let text = render(&[PipelinePositions { pipeline: "web".to_owned(), positions }], false);
+        let want = "\
+JOB  SOURCE   OFFSET     SIZE  STATE   PATH
+web       4  123,456  200,000  active  /var/log/access.log
+web       2        9        -  gone    /var/log/old\u{fffd}[2J.log
+";
+        assert_eq!(text, want);
+    }
+}

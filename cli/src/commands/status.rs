@@ -1,0 +1,219 @@
+//! `splashctl status`: the agent at one glance.
+
+use std::time::SystemTime;
+
+use splashdam_api::{Client, Health, PipelineStatus, State, Status};
+
+use crate::exit::Exit;
+use crate::output::{Output, Tone, harmless, paint};
+use crate::table::{Column, Table};
+use crate::words::{ago, bytes, count, plural};
+
+pub(crate) async fn run(json: bool, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
+    let status = client.status().await?;
+    if json {
+        output.json(&status)?;
+    } else {
+        let colour = output.colour;
+        output.data(&render(&status, SystemTime::now(), colour))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn render(status: &Status, now: SystemTime, colour: bool) -> String {
+    let health = match status.health {
+        Health::Ok => paint("is well", Tone::Good, colour),
+        Health::Degraded => paint("is degraded", Tone::Bad, colour),
+    };
+    let mut text = format!(
+        "splashdam {} {health}, up {} (pid {}, agent {}, {})\n",
+        status.version,
+        ago(&status.started_at, now),
+        status.pid,
+        status.agent_id,
+        status.data_dir,
+    );
+    for note in &status.notes {
+        text.push_str(&format!("  ! {}\n", paint(&harmless(note), Tone::Warning, colour)));
+    }
+    if status.pipelines.is_empty() {
+        text.push_str("no job is running\n");
+        return text;
+    }
+    text.push('\n');
+    text.push_str(&jobs(status, now).render(colour));
+    text
+}
+
+fn jobs(status: &Status, now: SystemTime) -> Table {
+    use Column::{Left, Right};
+    let mut table = Table::new(&[
+        Left("JOB"),
+        Left("STATE"),
+        Right("READ"),
+        Right("BEHIND"),
+        Right("OWED"),
+        Right("SIZE"),
+        Right("ACKNOWLEDGED"),
+        Right("DEAD"),
+    ]);
+    for pipeline in &status.pipelines {
+        let dead = if pipeline.dead_letters > 0 { Tone::Warning } else { Tone::Plain };
+        let cells = [
+            (pipeline.id.clone(), Tone::Plain),
+            (pipeline.state.to_string(), tone(pipeline.state)),
+            (bytes(pipeline.read_bytes), Tone::Plain),
+            (bytes(pipeline.lag_bytes), Tone::Plain),
+            (count(pipeline.owed_records), Tone::Plain),
+            (bytes(pipeline.owed_bytes), Tone::Plain),
+            (count(pipeline.acknowledged_records), Tone::Plain),
+            (count(pipeline.dead_letters), dead),
+        ];
+        table.row(cells.to_vec());
+        remark(&mut table, pipeline, now);
+    }
+    table
+}
+
+/// What a person has to know about a job beyond its numbers.
+fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
+    let state = tone(pipeline.state);
+    if let Some(why) = &pipeline.why {
+        table.remark(why, if state == Tone::Good { Tone::Faint } else { state });
+    }
+    for lane in &pipeline.parked {
+        let parked = format!("index {} is parked for {}: {}", lane.index, ago(&lane.since, now), lane.why);
+        table.remark(&parked, Tone::Bad);
+    }
+    let repeated = pipeline.parked.iter().any(|lane| Some(&lane.why) == pipeline.last_error.as_ref());
+    if let (Some(error), false) = (&pipeline.last_error, repeated || pipeline.last_error == pipeline.why) {
+        table.remark(&format!("last error: {error}"), Tone::Faint);
+    }
+    if pipeline.gap_bytes > 0 {
+        let gap = format!("{} were gone before they could be read", bytes(pipeline.gap_bytes));
+        table.remark(&gap, Tone::Bad);
+    }
+    if pipeline.dead_letters > 0 {
+        let dead = format!(
+            "{}: splashctl dead-letters ls --pipeline {}",
+            plural(pipeline.dead_letters, "dead letter"),
+            pipeline.id
+        );
+        table.remark(&dead, Tone::Faint);
+    }
+}
+
+fn tone(state: State) -> Tone {
+    match state {
+        State::Running => Tone::Good,
+        State::Waiting | State::Stopping | State::Unknown => Tone::Plain,
+        State::Full => Tone::Warning,
+        State::Parked | State::DiskFull | State::Failed => Tone::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use splashdam_api::ParkedLane;
+
+    use super::*;
+
+    fn at(time: &str) -> SystemTime {
+        humantime::parse_rfc3339(time).unwrap()
+    }
+
+    fn agent(health: Health, pipelines: Vec<PipelineStatus>) -> Status {
+        Status {
+            version: "0.1.0".to_owned(),
+            pid: 4711,
+            agent_id: "k3j9x2m1qa".to_owned(),
+            started_at: "2026-01-31T08:00:00Z".to_owned(),
+            health,
+            notes: Vec::new(),
+            data_dir: "/var/lib/splashdam".to_owned(),
+            pipelines,
+        }
+    }
+
+    fn job(id: &str, state: State) -> PipelineStatus {
+        PipelineStatus { id: id.to_owned(), state, ..PipelineStatus::default() }
+    }
+
+    fn shown(status: &Status) -> String {
+        render(status, at("2026-01-31T12:10:00Z"), false)
+    }
+
+    #[test]
+    fn a_healthy_agent_is_one_line_for_each_job() {
+        let web = PipelineStatus {
+            read_bytes: 1_288_490_189,
+            lag_bytes: 512,
+            owed_records: 12,
+            owed_bytes: 3174,
+            acknowledged_records: 1_234_567,
+            ..job("web", State::Running)
+        };
+        let idle = PipelineStatus { why: Some("nothing to read".to_owned()), ..job("syslog", State::Waiting) };
+        let want = "\
+splashdam 0.1.0 is well, up 4 h 10 min (pid 4711, agent k3j9x2m1qa, /var/lib/splashdam)
+
+JOB     STATE       READ  BEHIND  OWED     SIZE  ACKNOWLEDGED  DEAD
+web     running  1.2 GiB   512 B    12  3.1 KiB     1,234,567     0
+syslog  waiting      0 B     0 B     0      0 B             0     0
+    nothing to read
+";
+        assert_eq!(shown(&agent(Health::Ok, vec![web, idle])), want);
+    }
+
+    #[test]
+    fn what_stands_still_says_why_and_since_when() {
+        let lane = ParkedLane {
+            index: "audit".to_owned(),
+            why: "index_closed_exception: closed".to_owned(),
+            since: "2026-01-31T12:05:00.123Z".to_owned(),
+        };
+        let audit = PipelineStatus {
+            owed_records: 1200,
+            owed_bytes: 90_000,
+            gap_bytes: 77,
+            dead_letters: 1,
+            last_error: Some(lane.why.clone()),
+            parked: vec![lane],
+            ..job("audit", State::Parked)
+        };
+        let full = PipelineStatus {
+            why: Some("the buffer of 1.0 GiB is used up".to_owned()),
+            last_error: Some("connection refused".to_owned()),
+            ..job("web", State::Full)
+        };
+        let mut status = agent(Health::Degraded, vec![audit, full]);
+        status.notes.push("segment 00000007.seg is damaged and was put aside".to_owned());
+        let want = "\
+splashdam 0.1.0 is degraded, up 4 h 10 min (pid 4711, agent k3j9x2m1qa, /var/lib/splashdam)
+  ! segment 00000007.seg is damaged and was put aside
+
+JOB    STATE   READ  BEHIND   OWED      SIZE  ACKNOWLEDGED  DEAD
+audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
+    index audit is parked for 4 min: index_closed_exception: closed
+    77 B were gone before they could be read
+    1 dead letter: splashctl dead-letters ls --pipeline audit
+web    full     0 B     0 B      0       0 B             0     0
+    the buffer of 1.0 GiB is used up
+    last error: connection refused
+";
+        assert_eq!(shown(&status), want);
+    }
+
+    #[test]
+    fn an_agent_without_jobs_says_so() {
+        assert!(shown(&agent(Health::Ok, Vec::new())).ends_with("\nno job is running\n"));
+    }
+
+    #[test]
+    fn colour_is_only_for_those_who_want_it() {
+        let status = agent(Health::Ok, vec![job("web", State::Failed)]);
+        assert!(!shown(&status).contains('\x1b'));
+        let painted = render(&status, at("2026-01-31T12:10:00Z"), true);
+        assert!(painted.contains("\x1b[31mfailed\x1b[0m"), "{painted}");
+    }
+}

@@ -1,0 +1,255 @@
+//! Nothing is lost and nothing doubled whatever ends the agent, and damage on its disk costs at most time.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use e2e::agent::{PATIENCE, Room};
+use e2e::endpoint::Endpoint;
+use e2e::oracle::Oracle;
+use e2e::seed::Rng;
+use e2e::wait;
+use e2e::writer::Writer;
+
+const INDEX: &str = "logs-crash";
+
+#[test]
+fn t12_a_kill_loop_under_load_loses_and_doubles_nothing() {
+    let mut rng = Rng::for_test("t12");
+    let time = std::env::var("SOAK_MINUTES").map_or(20.0, |minutes| 60.0 * minutes.parse::<f64>().unwrap());
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(rng.clone());
+    let mut agent = room.agent(&room.raw_job("app.log*", &endpoint.url(), INDEX, ""));
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    let (begin, mut next_kill, mut next_rotation) = (Instant::now(), Instant::now(), Instant::now());
+    let (mut kills, mut slowest) = (0, Duration::ZERO);
+    agent.start_ready();
+    writer.paced(1 << 20, Duration::from_secs_f64(time), |writer| {
+        if next_rotation.elapsed() > Duration::from_secs(1) {
+            writer.rotate(100_000);
+            next_rotation = Instant::now();
+        }
+        if Instant::now() >= next_kill {
+            agent.kill();
+            slowest = slowest.max(agent.start_ready());
+            next_kill = Instant::now() + Duration::from_millis(rng.within(200, 5000).min((time * 200.0) as u64));
+            kills += 1;
+        }
+    });
+    endpoint.wait_count(INDEX, oracle.lines(), PATIENCE);
+    let report = oracle.compare(&endpoint, INDEX);
+    let seconds = begin.elapsed().as_secs();
+    eprintln!("t12: {kills} kills in {seconds} s, slowest start {slowest:?}; {}", report.summary());
+    report.assert_clean();
+    assert!(kills > 3);
+}
+
+#[test]
+fn a_run_once_that_is_killed_again_and_again_still_ships_each_line_once() {
+    let mut rng = Rng::for_test("once-killed");
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(rng.clone());
+    Writer::new(room.logs().join("a.log"), &oracle).lines(30_000);
+    Writer::new(room.logs().join("b.log"), &oracle).lines(10_000);
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, "")).with(&["--once"]);
+    for _ in 0..8 {
+        agent.start();
+        wait::pass(Duration::from_millis(rng.within(10, 400)));
+        agent.kill();
+    }
+    agent.start();
+    assert!(agent.wait(PATIENCE).success(), "{}", agent.log());
+    oracle.compare(&endpoint, INDEX).assert_clean();
+}
+
+/// A room whose agent was killed with everything owed, its oracle, and a way to judge a copy of its data.
+struct Owed {
+    room: Room,
+    oracle: Oracle,
+    data: PathBuf,
+    rng: Rng,
+}
+
+impl Owed {
+    /// 20,000 lines in two files, committed in several commits, none delivered.
+    fn new(name: &str) -> Owed {
+        let rng = Rng::for_test(name);
+        let (room, mut endpoint) = (Room::new(), Endpoint::start());
+        endpoint.down();
+        let oracle = Oracle::new(rng.clone());
+        let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+        let mut a = Writer::new(room.logs().join("a.log"), &oracle);
+        let mut b = Writer::new(room.logs().join("b.log"), &oracle);
+        agent.start_ready();
+        for part in 1..=5 {
+            a.lines(3000);
+            b.lines(1000);
+            wait::holds("the lines are committed", PATIENCE, || {
+                agent.ctl().number("committed_records") == Some(part * 4000)
+            });
+        }
+        // A second, so that sled's rows are there as well as the frames.
+        wait::pass(Duration::from_millis(1500));
+        agent.kill();
+        let data = agent.data().to_owned();
+        Owed { room, oracle, data, rng }
+    }
+
+    /// A copy of the data for one kind of damage.
+    fn copy(&self, name: &str) -> PathBuf {
+        let copy = self.room.path().join(name);
+        let status = std::process::Command::new("cp").arg("-a").arg(&self.data).arg(&copy).status().unwrap();
+        assert!(status.success());
+        copy
+    }
+
+    /// Starts an agent on damaged data with a healthy cluster: everything must arrive, once.
+    fn judge(&self, damage: &str, data: PathBuf) {
+        let endpoint = Endpoint::start();
+        let job = format!("id = \"job\"\n{}", self.room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+        let mut agent = self.room.agent(&job).data_dir(data);
+        let output = agent.once();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "after {damage} it ended with {:?}:\n{said}", output.status);
+        let report = self.oracle.compare(&endpoint, INDEX);
+        let clean = report.missing.is_empty() && report.double.is_empty();
+        assert!(clean, "after {damage}: {}\n{said}", report.summary());
+        report.assert_clean();
+    }
+}
+
+fn segments(data: &Path) -> Vec<PathBuf> {
+    fn look(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                look(&entry, found);
+            } else if entry.extension().is_some_and(|extension| extension == "seg") {
+                found.push(entry);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    look(data, &mut found);
+    found.retain(|path| path.metadata().unwrap().len() > 0 && !path.to_string_lossy().contains("dead"));
+    found.sort();
+    assert!(!found.is_empty(), "there are no segments in {}", data.display());
+    found
+}
+
+/// Where the written part of a file ends (segments may be allocated ahead).
+fn written_end(path: &Path) -> u64 {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1)
+}
+
+fn flip_bit(path: &Path, at: u64, bit: u64) {
+    let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.read_exact(&mut byte).unwrap();
+    byte[0] ^= 1 << bit;
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(&byte).unwrap();
+}
+
+#[test]
+fn t14_a_torn_tail_is_cut_and_its_lines_are_read_again() {
+    let mut owed = Owed::new("t14-tail");
+    for round in 0..6 {
+        let copy = owed.copy(&format!("tail-{round}"));
+        let last = segments(&copy).pop().unwrap();
+        let end = written_end(&last);
+        let cut = end - if round == 0 { 1 } else { owed.rng.within(1, end.min(400_000)) };
+        OpenOptions::new().write(true).open(&last).unwrap().set_len(cut).unwrap();
+        owed.judge(&format!("a cut of {} at {cut} of {end}", last.display()), copy);
+    }
+}
+
+#[test]
+fn t14_a_flipped_bit_costs_at_most_reading_again() {
+    let mut owed = Owed::new("t14-bit");
+    for round in 0..10 {
+        let copy = owed.copy(&format!("bit-{round}"));
+        let all = segments(&copy);
+        let one = &all[owed.rng.within(0, all.len() as u64) as usize];
+        let end = written_end(one);
+        // The head of the file, the head of the last frames, or anywhere.
+        let at = match round {
+            0 => 0,
+            1 => 9,
+            2 => end - 1,
+            _ => owed.rng.within(0, end),
+        };
+        flip_bit(one, at, owed.rng.within(0, 8));
+        owed.judge(&format!("a flipped bit of {} at {at} of {end}", one.display()), copy);
+    }
+}
+
+#[test]
+fn t14_without_its_view_the_store_is_rebuilt_from_segments() {
+    let mut owed = Owed::new("t14-view");
+    let copy = owed.copy("gone");
+    let view = sled_folder(&copy);
+    std::fs::remove_dir_all(&view).unwrap();
+    owed.judge("removing the sled folder", copy);
+    for round in 0..3 {
+        let copy = owed.copy(&format!("damaged-{round}"));
+        let database = sled_folder(&copy).join("db");
+        let length = database.metadata().unwrap().len();
+        for _ in 0..20 {
+            flip_bit(&database, owed.rng.within(0, length), owed.rng.within(0, 8));
+        }
+        owed.judge("flipping 20 bits in sled's file", copy);
+    }
+}
+
+/// The folder in which sled has its file `db`.
+fn sled_folder(data: &Path) -> PathBuf {
+    let mut folders = vec![data.to_owned()];
+    while let Some(folder) = folders.pop() {
+        if folder.join("db").is_file() {
+            return folder;
+        }
+        let inside = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        folders.extend(inside.filter(|path| path.is_dir()));
+    }
+    panic!("sled has no file in {}", data.display());
+}
+
+#[test]
+fn t33_a_second_agent_on_the_same_folder_is_refused_and_does_no_damage() {
+    let rng = Rng::for_test("t33");
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(rng);
+    let job = room.raw_job("*.log", &endpoint.url(), INDEX, "");
+    let mut first = room.agent(&job);
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    writer.lines(1000);
+    first.start_ready();
+    let output = room.agent(&job).once();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains(room.data().to_str().unwrap()), "it should name the folder: {said}");
+    writer.lines(1000);
+    endpoint.wait_count(INDEX, 2000, PATIENCE);
+    assert!(first.ctl().answers(), "the first agent's control socket is gone");
+    first.stop();
+    oracle.compare(&endpoint, INDEX).assert_clean();
+}
+
+#[test]
+fn a_lost_data_folder_means_new_ids_and_that_is_not_hidden() {
+    let rng = Rng::for_test("lost-data");
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(rng);
+    Writer::new(room.logs().join("app.log"), &oracle).lines(100);
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    agent.once_well();
+    agent.once_well();
+    assert_eq!(endpoint.count(INDEX), 100, "a second run has nothing to do");
+    std::fs::remove_dir_all(agent.data()).unwrap();
+    agent.once_well();
+    assert_eq!(endpoint.count(INDEX), 200, "the files are read again under new ids");
+}

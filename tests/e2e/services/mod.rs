@@ -1,0 +1,19 @@
+//! Against real servers: every supported version takes each line once, says no in its own words, and takes the
+//! rest after it was mended. They run where `SPLASHDAM_SERVICES=1` is set; see `tests/services.sh`.
+
+mod refusals; // real mapping conflicts, blocks, limits, missing pipelines
+mod secured; //  HTTPS, passwords, authorities
+mod versions; // each version: exactly once over kill -9
+
+use e2e::services::{Service, wanted};
+
+/// The version that most refusals are tried on.
+const MAIN: &str = "8.19.21";
+
+/// A server for `test`; `None` where it can't be had or was not asked for.
+fn server(test: &str, script: &str, version: &str, arguments: &[&str]) -> Option<Service> {
+    if !wanted(test) {
+        return None;
+    }
+    Service::start(script, version, arguments)
+}

@@ -1,0 +1,45 @@
+//! The binaries under test. `cargo test` does not build those of other packages, so they are built here, once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+pub fn splashdam() -> PathBuf {
+    folder().join("splashdam")
+}
+
+pub fn splashctl() -> PathBuf {
+    folder().join("splashctl")
+}
+
+/// The workspace's root folder.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+}
+
+/// Where the binaries of this profile are, after a build.
+fn folder() -> &'static Path {
+    FOLDER.get_or_init(|| {
+        let folder = profile_folder();
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(workspace()).args(["build", "--quiet", "-p", "splashdam", "-p", "splashctl"]);
+        build.arg("--target-dir").arg(folder.parent().expect("the target folder"));
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo runs").success(), "the binaries under test do not build");
+        folder
+    })
+}
+
+/// `target/debug` or `target/release`: the folder of this very program, without `deps`.
+fn profile_folder() -> PathBuf {
+    let mut folder = std::env::current_exe().expect("own path");
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    folder
+}

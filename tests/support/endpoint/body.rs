@@ -1,0 +1,67 @@
+//! A response body that can be slow or end too early.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+
+/// Bytes to be answered: at once, a byte at a time, or only up to a place.
+#[derive(Debug)]
+pub(super) struct AnswerBody {
+    rest: Bytes,
+    /// Bytes that are announced and never sent.
+    withheld: u64,
+    pause: Option<Duration>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl AnswerBody {
+    pub(super) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
+        AnswerBody { rest: bytes.into(), withheld: 0, pause: None, sleep: None }
+    }
+
+    pub(super) fn trickled(bytes: impl Into<Bytes>, pause: Duration) -> AnswerBody {
+        AnswerBody { pause: Some(pause), ..AnswerBody::whole(bytes) }
+    }
+
+    /// All but the last byte, then the connection is cut.
+    pub(super) fn cut(bytes: impl Into<Bytes>) -> AnswerBody {
+        let mut body = AnswerBody::whole(bytes);
+        body.rest.truncate(body.rest.len().saturating_sub(1));
+        body.withheld = 1;
+        body
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.rest.is_empty() {
+            let cut = || Some(Err(io::Error::other("cut")));
+            return Poll::Ready(if self.withheld > 0 { cut() } else { None });
+        }
+        let Some(pause) = self.pause else {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest)))));
+        };
+        let mut sleep = self.sleep.take().unwrap_or_else(|| Box::pin(tokio::time::sleep(pause)));
+        if sleep.as_mut().poll(context).is_pending() {
+            self.sleep = Some(sleep);
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(1)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.withheld == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64 + self.withheld)
+    }
+}

@@ -1,0 +1,86 @@
+//! The documents that were accepted.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+/// One accepted document.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub source: Bytes,
+    /// How many documents were accepted before it.
+    pub order: usize,
+}
+
+impl Document {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.source).expect("an accepted document is JSON")
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Documents {
+    indices: HashMap<String, HashMap<String, Document>>,
+    accepted: usize,
+    /// `create` of what was there with the same content: a resend.
+    pub resent: usize,
+    /// `create` of what was there with another content, as (index, id).
+    pub collisions: Vec<(String, String)>,
+    attempts: HashMap<String, u32>,
+}
+
+impl Documents {
+    /// False if it is there already.
+    pub(super) fn create(&mut self, index: &str, id: &str, source: Bytes) -> bool {
+        let known = self.indices.entry(index.to_owned()).or_default();
+        if let Some(there) = known.get(id) {
+            if there.source == source {
+                self.resent += 1;
+            } else {
+                self.collisions.push((index.to_owned(), id.to_owned()));
+            }
+            return false;
+        }
+        known.insert(id.to_owned(), Document { source, order: self.accepted });
+        self.accepted += 1;
+        true
+    }
+
+    /// Counts attempts of `id`; gives how many there were before. Only refused ids are remembered.
+    pub(super) fn attempt(&self, id: &str) -> u32 {
+        self.attempts.get(id).copied().unwrap_or(0)
+    }
+
+    pub(super) fn refused(&mut self, id: &str) {
+        *self.attempts.entry(id.to_owned()).or_default() += 1;
+    }
+
+    /// How often `id` was refused.
+    pub fn refusals(&self, id: &str) -> u32 {
+        self.attempt(id)
+    }
+
+    pub fn get(&self, index: &str, id: &str) -> Option<&Document> {
+        self.indices.get(index)?.get(id)
+    }
+
+    /// (id, document) of one index, in no order.
+    pub fn of(&self, index: &str) -> impl Iterator<Item = (&str, &Document)> {
+        self.indices.get(index).into_iter().flatten().map(|(id, document)| (id.as_str(), document))
+    }
+
+    /// Names of indices that hold something.
+    pub fn indices(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.indices.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Documents of `index` as JSON in the order of their arrival.
+    pub fn in_order(&self, index: &str) -> Vec<Value> {
+        let mut all: Vec<&Document> = self.of(index).map(|(_, document)| document).collect();
+        all.sort_by_key(|document| document.order);
+        all.into_iter().map(Document::json).collect()
+    }
+}
