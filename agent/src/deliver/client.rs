@@ -246,7 +246,8 @@ async fn exchange(builder: reqwest::RequestBuilder, items: u32) -> Result<Reply,
     // Not asked for, but some gateways compress whatever they are asked.
     let gzipped = text(CONTENT_ENCODING).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
     let limit = ANSWER_BASE + ANSWER_PER_ITEM * items as usize;
-    let mut body = Vec::new();
+    let length = response.content_length().unwrap_or(0).min(limit as u64);
+    let mut body = Vec::with_capacity(length as usize);
     while let Some(chunk) = response.chunk().await? {
         if body.len() + chunk.len() > limit {
             body.clear(); // unreadable; the rest is not worth hearing
@@ -284,4 +285,16 @@ pub(crate) fn encoded(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_so_that_no_index_reaches_another_path() {
+        assert_eq!(encoded("logs-2026.01.02_a~"), "logs-2026.01.02_a~");
+        assert_eq!(encoded("<logs-{now/d}>"), "%3Clogs-%7Bnow%2Fd%7D%3E");
+        assert_eq!(encoded("a/../_all?x&y#z%é"), "a%2F..%2F_all%3Fx%26y%23z%25%C3%A9");
+    }
 }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
-use super::tls::{self, TlsFiles};
+use super::tls::{self, TlsFiles, Trust};
 use crate::plan::{Auth, ElasticsearchPlan, Secret, SecretSource};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -122,18 +122,13 @@ fn with_tls(
     if !urls.any(|url| url.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))) {
         return Ok(builder.tls_backend_preconfigured(tls::plain().map_err(|error| error.to_string())?));
     }
-    if let Some(fingerprint) = plan.tls.fingerprint.as_ref().filter(|_| !plan.tls.insecure) {
-        let config = tls::pinned(fingerprint, &material.tls).map_err(|error| error.to_string())?;
+    let pinned = plan.tls.fingerprint.clone().map(Trust::Fingerprint);
+    let trust = pinned.or_else(|| material.tls.ca.clone().map(Trust::Certificates));
+    if let Some(trust) = trust.filter(|_| !plan.tls.insecure) {
+        let config = tls::trusting(trust, &material.tls).map_err(|error| error.to_string())?;
         return Ok(builder.tls_backend_preconfigured(config));
     }
     let mut builder = builder.tls_danger_accept_invalid_certs(plan.tls.insecure);
-    if let Some(ca) = &material.tls.ca {
-        let certificates = reqwest::Certificate::from_pem_bundle(ca).map_err(|error| causes(&error))?;
-        if certificates.is_empty() {
-            return Err("ca_file: no certificate in it".to_owned());
-        }
-        builder = builder.tls_certs_only(certificates);
-    }
     if let (Some(certificate), Some(key)) = (&material.tls.certificate, &material.tls.key) {
         let both = [key.as_slice(), b"\n", certificate.as_slice()].concat();
         let identity = reqwest::Identity::from_pem(&both).map_err(|error| causes(&error))?;
@@ -155,4 +150,34 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_prove_oneself_gives_its_header() {
+        let value = |auth| authorization(&auth).unwrap().unwrap_or_default();
+        let secret = |text: &str| Secret::literal(text);
+        assert_eq!(value(Auth::Basic { user: "u".to_owned(), password: secret("p:q") }), "Basic dTpwOnE=");
+        assert_eq!(value(Auth::ApiKey(secret("id:key"))), "ApiKey aWQ6a2V5");
+        assert_eq!(value(Auth::ApiKey(secret("aWQ6a2V5"))), "ApiKey aWQ6a2V5");
+        assert_eq!(value(Auth::Bearer(secret("t"))), "Bearer t");
+        assert_eq!(value(Auth::None), "");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_said_without_it() {
+        let mut plan = ElasticsearchPlan::new("http://localhost", "i");
+        plan.headers = vec![("x-token".to_owned(), Secret::literal("hush\nhush"))];
+        let error = build(&plan, &Material::read(&plan).unwrap()).unwrap_err();
+        assert!(error.contains("x-token") && !error.contains("hush"), "{error}");
+        plan.headers.clear();
+        plan.proxy = Some(Secret::literal("http://user:hush@[nowhere"));
+        let error = build(&plan, &Material::read(&plan).unwrap()).unwrap_err();
+        assert!(error.contains("proxy") && !error.contains("hush"), "{error}");
+        plan.auth = Auth::Bearer(Secret { from: SecretSource::File("/nowhere/token".into()) });
+        assert!(Material::read(&plan).err().unwrap().contains("/nowhere/token"));
+    }
 }

@@ -101,7 +101,8 @@ pub(super) fn bare(status: u16, body: &[u8]) -> Refusal {
 
 fn shorten(reason: &mut String) {
     if reason.len() > REASON_MAX {
-        reason.truncate(reason.floor_char_boundary(REASON_MAX));
+        let at = (0..=REASON_MAX).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+        reason.truncate(at);
         reason.push('…');
     }
 }

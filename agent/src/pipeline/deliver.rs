@@ -68,7 +68,7 @@ pub(super) async fn deliver<D: Door>(
                 },
                 Err(error) => tracing::error!(%error, "an attempt to deliver ended early"),
             },
-            Some(Ok((index, result))) = delivering.receipts.join_next() => delivering.receipt(&index, result),
+            Some(Ok((index, dead, result))) = delivering.receipts.join_next() => delivering.receipt(&index, dead, result),
             () = door.changed() => delivering.look(),
             () = state.wake.notified() => delivering.retry_now(Instant::now()),
             () = sleep, if wake.is_some() => {}
@@ -88,8 +88,8 @@ pub(super) struct Delivering<D> {
     pub(super) lanes: BTreeMap<Arc<str>, Lane>,
     pub(super) sink: Sink,
     pub(super) flights: JoinSet<Outcome>,
-    /// Settlements with dead letters, until they are durable.
-    pub(super) receipts: JoinSet<(Arc<str>, Result<(), StoreError>)>,
+    /// Settlements with so many dead letters, until they are durable.
+    pub(super) receipts: JoinSet<(Arc<str>, u64, Result<(), StoreError>)>,
     /// The lane whose turn it was last.
     turn: Option<Arc<str>>,
     counted: Option<Instant>,
@@ -217,7 +217,7 @@ impl<D: Door> Delivering<D> {
                     lane.waiting.push_front(second);
                     work = first;
                 }
-                Err(single) => return single,
+                Err(single) => return *single,
             }
         }
         work

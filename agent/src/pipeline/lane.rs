@@ -18,6 +18,9 @@ use crate::store::{Owed, Settled};
 const PARK_FIRST: Duration = Duration::from_secs(1);
 const PARK_MAX: Duration = Duration::from_secs(30);
 
+/// Kind of a park that the store is the reason for.
+pub(super) const STORE: &str = "store";
+
 /// Why something is parked, and when it is tried again.
 #[derive(Debug)]
 pub(super) struct Park {
@@ -37,6 +40,11 @@ impl Park {
     pub(super) fn again(&mut self, refusal: Refusal, now: Instant) {
         self.refusal = refusal;
         self.next = now + self.backoff.next();
+    }
+
+    /// Because the store does not take dead letters: an answer that makes some is no sign that it does now.
+    pub(super) fn is_for_the_store(&self) -> bool {
+        self.refusal.kind == STORE
     }
 
     pub(super) fn is_older(&self, than: Duration) -> bool {
@@ -126,6 +134,10 @@ impl Lane {
         self.flying > 0 || self.more || !self.waiting.is_empty()
     }
 
+    pub(super) fn is_parked_for_the_store(&self) -> bool {
+        self.parked.as_ref().is_some_and(Park::is_for_the_store)
+    }
+
     /// Members from the store become a work.
     pub(super) fn take(&mut self, members: Vec<Owed>) -> Work {
         let pieces = members.into_iter().map(|owed| {
@@ -153,7 +165,7 @@ impl Lane {
     }
 
     /// A work in two halves; a single document comes back.
-    pub(super) fn halve(&mut self, work: Work) -> Result<(Work, Work), Work> {
+    pub(super) fn halve(&mut self, work: Work) -> Result<(Work, Work), Box<Work>> {
         let split = work.pieces.len() == 1;
         let key = work.pieces.first().map(Piece::key);
         let halves = work.halves()?;
@@ -242,7 +254,8 @@ impl Lane {
 fn rest_one(held: Held, flying: bool, rested: &mut Rested) -> bool {
     let handed_out = held.owed.owed.as_ref().map_or(held.owed.items, Bitmap::count);
     let untouched = held.left.count() == handed_out && held.dead.is_empty();
-    if untouched && !(flying && !held.owed.sent_before) {
+    // What flies may arrive: the store is to remember that, unless it does already.
+    if untouched && (!flying || held.owed.sent_before) {
         rested.back.push(Owed::clone(&held.owed));
         return true;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::deliver::Delivering;
-use super::lane::{Lane, Park, Rested};
+use super::lane::{Lane, Park, Rested, STORE};
 use super::lane_attempt::{Ended, Outcome};
 use super::lane_door::Door;
 use super::lane_work::{Piece, Work};
@@ -58,6 +58,9 @@ impl<D: Door> Delivering<D> {
             Ended::Buried(dead) => self.buried(&mut lane, outcome.work, dead, &mut rested),
             Ended::Whole(whole) => self.whole(&mut lane, outcome.work, whole, (raw, wire), &mut rested, now),
         }
+        if lane.is_parked_for_the_store() && rested.dead.is_empty() && !rested.settled.is_empty() {
+            unpark(&mut lane);
+        }
         lane.more |= !rested.back.is_empty() || rested.settled.iter().any(|settled| settled.still_owed.is_some());
         self.lanes.insert(index.clone(), lane);
         self.tell(index, rested, now).await;
@@ -71,12 +74,11 @@ impl<D: Door> Delivering<D> {
         if rested.settled.is_empty() {
             return;
         }
-        let (door, dead) = (self.shared.door.clone(), rested.dead.len());
+        let (door, dead) = (self.shared.door.clone(), rested.dead.len() as u64);
         let told = tokio::task::spawn_blocking(move || door.settle(rested.settled, rested.dead)).await;
         match told {
             Ok(Ok(receipt)) if dead > 0 => {
-                self.shared.metrics.dead_letters.inc_by(dead as u64);
-                self.receipts.spawn(async move { (index, receipt.await.unwrap_or(Err(StoreError::Stopped))) });
+                self.receipts.spawn(async move { (index, dead, receipt.await.unwrap_or(Err(StoreError::Stopped))) });
             }
             Ok(Ok(_)) => {} // a settlement that is lost in a crash means that documents are sent again, as no-ops
             Ok(Err(error)) => self.unsettled(&index, &error, now),
@@ -85,15 +87,19 @@ impl<D: Door> Delivering<D> {
     }
 
     /// A settlement with dead letters is durable, or can't be.
-    pub(super) fn receipt(&mut self, index: &Arc<str>, result: Result<(), StoreError>) {
-        if let Err(error) = result {
-            self.unsettled(index, &error, Instant::now());
+    pub(super) fn receipt(&mut self, index: &Arc<str>, dead: u64, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {
+                self.shared.metrics.dead_letters.inc_by(dead);
+                self.lanes.get_mut(index).filter(|lane| lane.is_parked_for_the_store()).into_iter().for_each(unpark);
+            }
+            Err(error) => self.unsettled(index, &error, Instant::now()),
         }
     }
 
     fn unsettled(&mut self, index: &Arc<str>, error: &StoreError, now: Instant) {
         let reason = format!("the store did not take what became of documents: {error}");
-        let refusal = Refusal { kind: "store".to_owned(), reason, status: 0 };
+        let refusal = Refusal { kind: STORE.to_owned(), reason, status: 0 };
         if let Some(lane) = self.lanes.get_mut(index) {
             park(lane, refusal, now);
         }
@@ -110,9 +116,8 @@ impl<D: Door> Delivering<D> {
     fn passed(&mut self, lane: &mut Lane, raw: u64, wire: u64) {
         lane.passes += 1;
         lane.troubled = 0;
-        if lane.parked.take().is_some() {
-            lane.guard.forget();
-            tracing::info!(index = %lane.index, "delivering to this index again");
+        if lane.parked.is_some() && !lane.is_parked_for_the_store() {
+            unpark(lane);
         }
         if self.sink.passed(raw, wire) {
             tracing::info!("delivering again");
@@ -267,7 +272,7 @@ impl<D: Door> Delivering<D> {
         if work.failures >= FAILURES_MAX && others_pass && !one {
             match lane.halve(work) {
                 Ok((first, second)) => lane.waiting.extend([first, second]),
-                Err(work) => self.again(lane, work, wait.unwrap_or_default(), rested, now),
+                Err(work) => self.again(lane, *work, wait.unwrap_or_default(), rested, now),
             }
         } else if one && work.failures >= FAILURES_OF_ONE && lane.passes > work.passes_then + u64::from(FAILURES_OF_ONE)
         {
@@ -303,7 +308,7 @@ impl<D: Door> Delivering<D> {
                 }
                 return;
             }
-            Err(single) => single,
+            Err(single) => *single,
         };
         if self.sink.passes > since || too_large && raw >= LARGE {
             let kind = if too_large { "too_large".to_owned() } else { refusal.kind };
@@ -374,6 +379,12 @@ fn park(lane: &mut Lane, refusal: Refusal, now: Instant) {
     }
     tracing::error!(index = %lane.index, reason = %refusal, "parked: its documents wait until this is put right; they are tried again now and then");
     lane.parked = Some(Park::new(refusal, now));
+}
+
+fn unpark(lane: &mut Lane) {
+    lane.parked = None;
+    lane.guard.forget();
+    tracing::info!(index = %lane.index, "delivering to this index again");
 }
 
 fn first_park(verdicts: &[Verdict]) -> Option<Refusal> {

@@ -113,12 +113,12 @@ impl Work {
 
     /// Two halves: at a member border near the middle of the bytes, else in the middle of the one member's items.
     /// `None` for a single document.
-    pub(super) fn halves(self) -> Result<(Work, Work), Work> {
+    pub(super) fn halves(self) -> Result<(Work, Work), Box<Work>> {
         let (left, right) = match self.pieces.as_slice() {
-            [] => return Err(self),
+            [] => return Err(Box::new(self)),
             [piece] => match split(piece) {
                 Some((left, right)) => (vec![left], vec![right]),
-                None => return Err(self),
+                None => return Err(Box::new(self)),
             },
             pieces => {
                 let half = pieces.iter().map(Piece::raw_len).sum::<u64>() / 2;

@@ -19,9 +19,9 @@ pub(super) struct MemoryDoor {
 struct State {
     members: BTreeMap<(u64, u16), Stored>,
     dead: Vec<DeadLetter>,
-    settles: usize,
     seq: u64,
     damaged: Vec<u64>,
+    refuses_dead: bool,
 }
 
 struct Stored {
@@ -70,6 +70,10 @@ impl MemoryDoor {
 
     pub(super) fn damage(&self, seq: u64) {
         self.state().damaged.push(seq);
+    }
+
+    pub(super) fn refuse_dead_letters(&self, refuse: bool) {
+        self.state().refuses_dead = refuse;
     }
 
     /// Documents owed.
@@ -144,7 +148,15 @@ impl Door for MemoryDoor {
 
     fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError> {
         let mut state = self.state();
-        state.settles += 1;
+        let (send, receipt) = oneshot::channel();
+        if state.refuses_dead && !dead.is_empty() {
+            for one in settled {
+                state.members.get_mut(&(one.seq, one.member)).unwrap().out = false;
+            }
+            drop(send.send(Err(StoreError::Io { path: "dead".into(), error: std::io::ErrorKind::StorageFull.into() })));
+            self.notify.notify_one();
+            return Ok(receipt);
+        }
         for one in settled {
             let key = (one.seq, one.member);
             let stored = state.members.get_mut(&key).unwrap();
@@ -155,7 +167,6 @@ impl Door for MemoryDoor {
             }
         }
         state.dead.extend(dead);
-        let (send, receipt) = oneshot::channel();
         drop(send.send(Ok(())));
         Ok(receipt)
     }

@@ -168,3 +168,71 @@ async fn damaged_members_are_left_out_and_the_others_go() {
     door.damage(2);
     all_arrive(&server, door, plan(&server), 20).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_is_used_with_its_password() {
+    let server = Server::start(|request: &Request| {
+        let right = request.headers.get("proxy-authorization").is_some_and(|value| value == "Basic dTpw");
+        (!request.proxied || !right).then(|| Act::Say(407, "", String::new()))
+    });
+    let mut plan = ElasticsearchPlan::new("http://elasticsearch.invalid:9200", "logs");
+    plan.proxy = Some(Secret::literal(server.url.replace("http://", "http://u:p@")));
+    all_arrive(&server, lines(2, 10), plan, 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_host_among_several_costs_a_moment() {
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start(|_| None);
+    let mut plan = plan(&server);
+    plan.endpoints.insert(0, format!("http://{dead}"));
+    let begun = Instant::now();
+    all_arrive(&server, lines(20, 10), plan, 200).await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_429_has_no_attempt_limit() {
+    let mut n = 0_u32;
+    let server = Server::start(move |request: &Request| {
+        n += 1;
+        if request.is_bulk() && n % 20 == 3 {
+            return Some(Act::Say(429, "retry-after: 1\r\n", String::new()));
+        }
+        // Three of ten documents, others each time.
+        fn some(id: &str, _: &str) -> Option<(u16, &'static str)> {
+            static TURN: AtomicUsize = AtomicUsize::new(0);
+            let turn = TURN.fetch_add(1, Ordering::Relaxed) + id.len();
+            (turn % 10 < 3).then_some((429, r#"{"type":"es_rejected_execution_exception","reason":"queue"}"#))
+        }
+        request.is_bulk().then_some(Act::Each(some))
+    });
+    let running = all_arrive(&server, lines(20, 100), plan(&server), 2000).await;
+    assert!(running.metrics.rejected_429.get() > 300);
+    assert_eq!(running.metrics.acknowledged_records.get(), 2000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_hangs_does_not_slow_the_others() {
+    let server =
+        Server::start(|request: &Request| (request.is_bulk() && request.index() == "hangs").then_some(Act::Drip));
+    let door = MemoryDoor::default();
+    for _ in 0..8 {
+        door.owe_lines("hangs", 10);
+    }
+    let mut plan = plan(&server);
+    plan.bulk.timeout = Duration::from_secs(60);
+    let running = Running::start(plan, door);
+    running.until("it hangs", |_| server.world.bulks() > 0).await;
+    let begun = Instant::now();
+    for _ in 0..5 {
+        for lane in 0..19 {
+            running.door.owe_lines(&format!("good-{lane}"), 10);
+        }
+        running.until("the others done", |running| running.door.owed() == 80).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert_eq!(server.world.count(), 950);
+    let (_, took) = running.stop().await;
+    assert!(took < Duration::from_secs(1));
+}

@@ -3,6 +3,7 @@
 mod door;
 mod faults;
 mod real;
+mod secure;
 mod server;
 mod verdicts;
 

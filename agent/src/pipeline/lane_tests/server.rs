@@ -15,6 +15,7 @@ pub(super) struct Request {
     pub(super) path: String,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) wire: usize,
+    pub(super) proxied: bool,
     /// Decompressed.
     pub(super) body: Vec<u8>,
     /// (id, document) of a bulk request.
@@ -160,7 +161,10 @@ fn receive(stream: &mut impl BufRead) -> Option<Request> {
     stream.read_line(&mut line).ok().filter(|n| *n > 0)?;
     let mut words = line.split(' ');
     request.method = words.next()?.to_owned();
-    request.path = words.next()?.to_owned();
+    // A proxy is asked for whole URLs.
+    let target = words.next()?;
+    request.path = target.strip_prefix("http://").map_or(target, |url| &url[url.find('/').unwrap_or(0)..]).to_owned();
+    request.proxied = target.starts_with("http://");
     loop {
         let mut line = String::new();
         stream.read_line(&mut line).ok().filter(|n| *n > 0)?;

@@ -67,7 +67,7 @@ async fn a_blocked_index_is_parked_others_flow_and_it_comes_back() {
     let told = blocked.clone();
     let server = Server::start(move |request: &Request| {
         (request.is_bulk() && request.index() == "bad" && told.load(Ordering::Relaxed))
-            .then(|| Act::Each(|_, _| Some((429, BLOCK))))
+            .then_some(Act::Each(|_, _| Some((429, BLOCK))))
     });
     let door = MemoryDoor::default();
     for _ in 0..3 {
@@ -93,7 +93,7 @@ async fn a_blocked_index_is_parked_others_flow_and_it_comes_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn park_for_makes_dead_letters_of_what_waited_long_enough() {
-    let server = Server::start(|request: &Request| request.is_bulk().then(|| Act::Each(|_, _| Some((429, BLOCK)))));
+    let server = Server::start(|request: &Request| request.is_bulk().then_some(Act::Each(|_, _| Some((429, BLOCK)))));
     let door = MemoryDoor::default();
     for _ in 0..3 {
         door.owe_lines("bad", 10);
@@ -112,7 +112,7 @@ async fn a_systemic_mistake_parks_the_lane_instead_of_filling_the_dead_letters()
     let broken = Arc::new(AtomicBool::new(true));
     let told = broken.clone();
     let server = Server::start(move |request: &Request| {
-        (request.is_bulk() && told.load(Ordering::Relaxed)).then(|| Act::Each(|_, _| Some((400, MAPPING))))
+        (request.is_bulk() && told.load(Ordering::Relaxed)).then_some(Act::Each(|_, _| Some((400, MAPPING))))
     });
     let door = MemoryDoor::default();
     for _ in 0..20 {
@@ -295,4 +295,51 @@ async fn another_cluster_behind_the_address_parks_what_is_owed() {
     let parked = running.state.status().parked.unwrap();
     assert!(parked.reason.contains("cluster U") && parked.reason.contains("OTHER"), "{parked:?}");
     assert_eq!((running.door.owed(), server.world.count()), (5, 5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_job_wants_put_up_is_there_first_and_again_after_a_404() {
+    let gone = Arc::new(AtomicBool::new(true));
+    let told = gone.clone();
+    let server = Server::start(move |request: &Request| {
+        fn absent(_: &str, _: &str) -> Option<(u16, &'static str)> {
+            Some((404, r#"{"type":"index_not_found_exception","reason":"no such index"}"#))
+        }
+        (request.is_bulk() && told.swap(false, Ordering::Relaxed)).then_some(Act::Each(absent))
+    });
+    let mut plan = plan(&server);
+    plan.bootstrap.template = Some(("t".to_owned(), r#"{"index_patterns":["logs*"],"template":{}}"#.to_owned()));
+    plan.bootstrap.lifecycle = Some(("l".to_owned(), r#"{"policy":{}}"#.to_owned()));
+    let door = MemoryDoor::default();
+    door.owe_lines("logs", 5);
+    let running = Running::start(plan, door);
+    running.until("parked", |running| !running.state.status().parked_lanes.is_empty()).await;
+    running.state.retry_now();
+    running.until_nothing_is_owed().await;
+    let requests = server.world.requests.lock().unwrap();
+    let told: Vec<&str> = requests
+        .iter()
+        .filter(|r| r.method == "PUT" || r.is_bulk())
+        .map(|r| r.path.split('?').next().unwrap())
+        .collect();
+    let put = ["/_ilm/policy/l", "/_index_template/t"];
+    assert_eq!(told, [put[0], put[1], "/logs/_bulk", put[0], put[1], "/logs/_bulk"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_that_the_store_has_no_room_for_stay_owed_and_the_lane_parks() {
+    let server = Server::start(|request: &Request| {
+        request.is_bulk().then_some(Act::Each(|_, document| document.contains("bad").then_some((400, MAPPING))))
+    });
+    let door = MemoryDoor::default();
+    door.refuse_dead_letters(true);
+    door.owe("logs", &documents(10, |i| if i == 4 { "bad".to_owned() } else { i.to_string() }));
+    let running = Running::start(plan(&server), door);
+    running.until("parked", |running| !running.state.status().parked_lanes.is_empty()).await;
+    assert_eq!((running.door.owed(), running.metrics.dead_letters.get()), (10, 0));
+    running.door.refuse_dead_letters(false);
+    running.state.retry_now();
+    running.until_nothing_is_owed().await;
+    running.until("unparked", |running| running.state.status().parked_lanes.is_empty()).await;
+    assert_eq!((running.door.dead().len(), server.world.count(), running.metrics.dead_letters.get()), (1, 9, 1));
 }

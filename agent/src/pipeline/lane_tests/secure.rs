@@ -1,0 +1,117 @@
+//! TLS: who is trusted, and who is not.
+//!
+//! `tls/` holds a test authority, a server's and a client's certificate by it (for localhost, a hundred years),
+//! a self-signed one, and an authority that has nothing to do with them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use sha2::{Digest, Sha256};
+
+use super::Running;
+use super::door::MemoryDoor;
+use super::server::Server;
+use crate::plan::{ElasticsearchPlan, TlsPlan};
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/lane_tests/tls").join(name)
+}
+
+fn certificate(name: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_file(file(name)).unwrap()
+}
+
+fn fingerprint(name: &str) -> String {
+    Sha256::digest(certificate(name).as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A server with the test authority's certificate; it sends its chain, as Elasticsearch does.
+fn server(ask_clients: bool) -> Server {
+    server_with(&["server.pem", "ca.pem"], "server.key", ask_clients)
+}
+
+fn server_with(chain: &[&str], key: &str, ask_clients: bool) -> Server {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let builder = if ask_clients {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(certificate("ca.pem")).unwrap();
+        builder.with_client_cert_verifier(
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap(),
+        )
+    } else {
+        builder.with_no_client_auth()
+    };
+    let chain = chain.iter().map(|name| certificate(name)).collect();
+    let config = builder.with_single_cert(chain, PrivateKeyDer::from_pem_file(file(key)).unwrap()).unwrap();
+    Server::on(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), Some(Arc::new(config)), |_| None)
+}
+
+/// Whether three documents arrive; if not, the error that is shown.
+async fn arrives(server: &Server, tls: TlsPlan) -> Result<(), String> {
+    let mut plan = ElasticsearchPlan::new(server.url.clone(), "logs");
+    plan.tls = tls;
+    let door = MemoryDoor::default();
+    door.owe_lines("logs", 3);
+    let running = Running::start(plan, door);
+    running.until("an end", |running| running.door.owed() == 0 || running.state.status().last_error.is_some()).await;
+    assert_eq!(running.door.dead(), []);
+    match running.state.status().last_error {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_right_authority_is_trusted_and_another_is_not() {
+    let server = server(false);
+    assert_eq!(arrives(&server, TlsPlan { ca_file: Some(file("ca.pem")), ..TlsPlan::default() }).await, Ok(()));
+    let error = arrives(&server, TlsPlan { ca_file: Some(file("other.pem")), ..TlsPlan::default() }).await.unwrap_err();
+    assert!(error.contains("UnknownIssuer") || error.contains("certificate"), "{error}");
+    let error = arrives(&server, TlsPlan { ca_file: Some(file("none.pem")), ..TlsPlan::default() }).await.unwrap_err();
+    assert!(error.contains("none.pem"), "{error}");
+    assert_eq!(arrives(&server, TlsPlan { insecure: true, ..TlsPlan::default() }).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_self_signed_certificate_is_trusted_where_the_plan_names_it() {
+    // `selfsigned.pem` is marked as an authority's, as `openssl req -x509` makes it.
+    let server = server_with(&["selfsigned.pem"], "selfsigned.key", false);
+    assert_eq!(arrives(&server, TlsPlan { ca_file: Some(file("selfsigned.pem")), ..TlsPlan::default() }).await, Ok(()));
+    let tls = TlsPlan { fingerprint: Some(fingerprint("selfsigned.pem")), ..TlsPlan::default() };
+    assert_eq!(arrives(&server, tls).await, Ok(()));
+    assert!(arrives(&server, TlsPlan { ca_file: Some(file("ca.pem")), ..TlsPlan::default() }).await.is_err());
+    let tls = TlsPlan { ca_file: Some(file("other.pem")), ..TlsPlan::default() };
+    let nameless = server_with(&["other.pem"], "other.key", false);
+    assert!(arrives(&nameless, tls).await.is_err(), "it is not for this name");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fingerprint_trusts_that_certificate_or_what_it_issued_and_nothing_else() {
+    let server = server(false);
+    for name in ["server.pem", "ca.pem"] {
+        let tls = TlsPlan { fingerprint: Some(fingerprint(name)), ..TlsPlan::default() };
+        assert_eq!(arrives(&server, tls).await, Ok(()), "{name}");
+    }
+    let tls = TlsPlan { fingerprint: Some(fingerprint("other.pem")), ..TlsPlan::default() };
+    assert!(arrives(&server, tls).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_certificate_is_shown_where_it_is_asked_for() {
+    let server = server(true);
+    let with = |fingerprint: Option<String>| TlsPlan {
+        ca_file: Some(file("ca.pem")),
+        certificate_file: Some(file("client.pem")),
+        key_file: Some(file("client.key")),
+        fingerprint,
+        insecure: false,
+    };
+    assert_eq!(arrives(&server, with(None)).await, Ok(()));
+    assert_eq!(arrives(&server, with(Some(fingerprint("ca.pem")))).await, Ok(()));
+    assert!(arrives(&server, TlsPlan { ca_file: Some(file("ca.pem")), ..TlsPlan::default() }).await.is_err());
+}
