@@ -27,6 +27,8 @@ use super::{Commit, Settled, Shared, StoreError};
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 /// And one when this much is waiting for it: it is kept in memory until then.
 const UNSYNCED_MAX: u64 = 8 << 20;
+/// Space is given back so long after the settlement that allows it.
+pub(super) const TIDY_AFTER: Duration = Duration::from_millis(200);
 /// What could not be written is tried again after this long.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -43,6 +45,8 @@ pub(super) struct Draft {
     pub(super) dead: Vec<DeadLetter>,
     /// Bytes that count as queued until this is durable.
     pub(super) queued: u64,
+    /// Bytes that count as live until this is durable, and that are being dropped.
+    pub(super) dropping: u64,
     pub(super) receipt: Option<Reply<()>>,
 }
 
@@ -76,6 +80,8 @@ pub(super) struct Writer {
     /// Commits that wait for space, by pipeline, in order.
     pub(super) stalled: BTreeMap<u32, VecDeque<Draft>>,
     pub(super) retry_at: Option<Instant>,
+    /// When space is given back next.
+    pub(super) tidy_at: Option<Instant>,
     pub(super) space: Space,
     pub(super) view: Option<View>,
     pub(super) applied: u64,
@@ -102,6 +108,7 @@ impl Writer {
             last_sync: Instant::now() - SYNC_EVERY,
             stalled: BTreeMap::new(),
             retry_at: None,
+            tidy_at: None,
             space,
             view,
             applied: 0,
@@ -111,10 +118,14 @@ impl Writer {
     }
 
     /// Makes a head that was just written durable, before anyone relies on it.
-    pub(super) fn begin(&mut self, applied: u64) -> Result<(), StoreError> {
+    pub(super) fn begin(&mut self, applied: u64, unsealed: Vec<Active>) -> Result<(), StoreError> {
         self.applied = applied;
         self.unsynced = true;
-        self.sync()
+        self.sync()?;
+        for mut old in unsealed {
+            self.seal(&mut old);
+        }
+        Ok(())
     }
 
     /// Runs until the store is closed, or until it can't keep its promises any more.
@@ -138,7 +149,7 @@ impl Writer {
     }
 
     fn work(&mut self) -> Result<(), StoreError> {
-        self.tidy()?;
+        self.tidy_at = Some(Instant::now());
         loop {
             let (ops, closing) = self.shared.inbox.take(self.due());
             for op in ops {
@@ -149,7 +160,11 @@ impl Writer {
             }
             if self.sync_due(closing) {
                 self.sync()?;
-                self.tidy()?;
+                self.tidy_at.get_or_insert(Instant::now() + TIDY_AFTER);
+            }
+            if closing || self.tidy_at.is_some_and(|at| at <= Instant::now()) {
+                self.tidy_at = None;
+                self.tidy();
             }
             self.apply(closing);
             self.look_at_disk();
@@ -162,7 +177,7 @@ impl Writer {
     /// When the thread has something to do of its own accord.
     fn due(&self) -> Option<Instant> {
         let sync = self.unsynced.then(|| self.last_sync + SYNC_EVERY);
-        [sync, self.retry_at, self.view_due()].into_iter().flatten().min()
+        [sync, self.retry_at, self.tidy_at, self.view_due()].into_iter().flatten().min()
     }
 
     fn sync_due(&self, closing: bool) -> bool {
@@ -218,10 +233,12 @@ impl Writer {
         if self.active.broken {
             return self.roll(false);
         }
-        // Settlements are small and make room: they go on in a full segment while the disk has no room for
-        // another.
+        if !full {
+            return Ok(());
+        }
         let roomy = self.space.free() >= self.shared.options.min_free_bytes;
-        if !full || (draft.members.is_empty() && !roomy) {
+        if !roomy && draft.members.is_empty() {
+            // Settlements are small and make room: they go on in a full segment.
             return Ok(());
         }
         if !roomy {
@@ -332,6 +349,7 @@ impl Writer {
             state.add_rows(self.active.number, draft.pipeline, draft.rows);
             if let Some(pipeline) = state.of(draft.pipeline) {
                 pipeline.queued_bytes -= draft.queued;
+                pipeline.dropping_bytes -= draft.dropping;
             }
             state.notify(draft.pipeline);
             receipts.extend(draft.receipt.take());

@@ -132,6 +132,8 @@ pub(super) struct PipelineState {
     pub(super) live_bytes: u64,
     /// Bytes of members that were committed and are not durable yet.
     pub(super) queued_bytes: u64,
+    /// Live bytes whose drop is not durable yet.
+    pub(super) dropping_bytes: u64,
     pub(super) counters: Counters,
     /// The frontier when its newest base was written, and that base's size.
     pub(super) base: Option<(u64, u64)>,
@@ -185,6 +187,7 @@ impl State {
             dirty: HashSet::new(),
             live_bytes: 0,
             queued_bytes: 0,
+            dropping_bytes: 0,
             counters: Counters::default(),
             base: None,
             changed_bytes: 0,

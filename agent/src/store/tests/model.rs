@@ -201,8 +201,10 @@ fn lives(seed: u64, count: u64) -> BTreeSet<String> {
         // A group waits up to 50 ms: now and then is enough.
         let durability = if dice.roll(12) == 0 { Durability::Group } else { Durability::Always };
         let options = Options { durability, segment_bytes: 12 << 10, ..options(&root) };
-        if let Ok(store) = crate::store::open::open(options, Arc::new(sim.clone())) {
-            let app = door(&store);
+        let opened = crate::store::open::open(options, Arc::new(sim.clone())).ok();
+        let opened = opened.and_then(|store| Some((store.pipeline("app", &BufferPlan::default()).ok()?, store)));
+        assert!(opened.is_some() || sim.crashed(), "the store does not open");
+        if let Some((app, store)) = opened {
             let mut life = Life { sim: sim.clone(), app, model: &mut model, dice: &mut dice };
             if !life.sim.crashed() {
                 life.check(store.health().degraded);
