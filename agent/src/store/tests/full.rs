@@ -220,7 +220,7 @@ fn a_failed_sync_is_not_trusted_again_and_what_was_waiting_is_written_elsewhere(
             }
             assert_eq!(numbers(&app, "logs").0, [1, 2, 3, 4, 5, 6]);
             close(&store);
-            let sim = sim.reboot(power, seed);
+            let sim = if power { sim.after_power_cut(seed) } else { sim.after_kill() };
             let store = open_on(&sim, dir.path(), |_| {});
             let app = door(&store);
             assert_eq!((numbers(&app, "logs").0, row_value(&app, 1)), (vec![1, 2, 3, 4, 5, 6], Some(6)));
