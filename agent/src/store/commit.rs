@@ -26,7 +26,9 @@ use super::{Commit, Settled, Shared, StoreError};
 /// Under `Durability::Group` there is one sync in so much time.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 /// And one when this much is waiting for it: it is kept in memory until then.
-const UNSYNCED_MAX: u64 = 8 << 20;
+const UNSYNCED_MAX: u64 = 4 << 20;
+/// So are as many frames, however small.
+const UNSYNCED_FRAMES_MAX: usize = 4096;
 /// Space is given back so long after the settlement that allows it.
 pub(super) const TIDY_AFTER: Duration = Duration::from_millis(200);
 /// What could not be written is tried again after this long.
@@ -135,17 +137,6 @@ impl Writer {
             let mut state = self.shared.state();
             state.notes.insert("stopped", format!("the store has stopped: {error}"));
         }
-        self.shared.inbox.stop();
-        {
-            let mut state = self.shared.state();
-            state.stopped = true;
-            state.notify_all();
-        }
-        self.stalled.clear();
-        self.pending.clear();
-        self.view = None;
-        self.lock = None;
-        self.shared.done();
     }
 
     fn work(&mut self) -> Result<(), StoreError> {
@@ -185,6 +176,7 @@ impl Writer {
             && (closing
                 || self.shared.options.durability != Durability::Group
                 || self.pending_bytes >= UNSYNCED_MAX
+                || self.pending.len() >= UNSYNCED_FRAMES_MAX
                 || self.last_sync.elapsed() >= SYNC_EVERY)
     }
 
@@ -395,6 +387,24 @@ impl Writer {
             // It is scanned at the next open, and its entries stay in memory until then.
             Err(error) => tracing::warn!(%error, segment = old.number, "a segment could not be sealed"),
         }
+    }
+}
+
+/// However the thread ends, by a panic too: nobody waits for it for ever, and the directory is free.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.inbox.stop();
+        {
+            let mut state = self.shared.state();
+            state.stopped = true;
+            state.notify_all();
+        }
+        // Their receipts say that they were not kept.
+        self.stalled.clear();
+        self.pending.clear();
+        self.view = None;
+        self.lock = None;
+        self.shared.done();
     }
 }
 

@@ -378,6 +378,11 @@ impl State {
             entry.lane = to.table.get(entry.lane as usize).copied().unwrap_or(u32::MAX);
         }
         to.entries = Some(entries);
+        self.used(segment);
+    }
+
+    /// Forgets the index that was not used for the longest time.
+    fn used(&mut self, segment: u64) {
         self.loaded.retain(|s| *s != segment);
         self.loaded.push(segment);
         while self.loaded.len() > INDEXES_KEPT {
@@ -394,7 +399,7 @@ impl State {
         to.bytes = bytes;
         to.trailer = Some(trailer);
         to.entries.get_or_insert_default().shrink_to_fit();
-        self.loaded.push(segment);
+        self.used(segment);
     }
 
     /// The items of a member that are still owed.
