@@ -91,7 +91,7 @@ impl Config {
     pub(crate) fn examine(path: &Path, view: View<'_>) -> (Option<Config>, Problems) {
         let name = path.display().to_string();
         with_file(path, view, |text, outside| Config::parse(text, &name, outside))
-            .unwrap_or_else(|problem| (None, problem.into()))
+            .unwrap_or_else(|problems| (None, problems))
     }
 
     pub(crate) fn parse(text: &str, file: &str, outside: &Outside<'_>) -> (Option<Config>, Problems) {
@@ -155,8 +155,8 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
     let (datasources, mut problems) = Datasources::load(&config.datasources, view);
     let files = match list_jobs(config) {
         Ok(files) => files,
-        Err(problem) => {
-            problems.push(problem);
+        Err(more) => {
+            problems.extend(more);
             return (Vec::new(), problems);
         }
     };
@@ -197,10 +197,10 @@ pub(crate) fn examine_files(files: &[PathBuf]) -> (Vec<Found>, Problems) {
 }
 
 /// Every `*.toml` of the folder but hidden ones and the datasources, by name.
-fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problem> {
+fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problems> {
     let refusal = |e: std::io::Error| {
         let folder = config.jobs_dir.display().to_string();
-        Problem::of_file(folder, format!("the folder of the jobs (jobs_dir) can't be read: {e}"))
+        Problems::from(Problem::of_file(folder, format!("the folder of the jobs (jobs_dir) can't be read: {e}")))
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&config.jobs_dir).map_err(refusal)? {
@@ -235,5 +235,89 @@ pub(crate) fn refuse_doubles(found: &mut [Found], problems: &mut Problems) {
                 job.plan = None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("splashdam.toml");
+        std::fs::write(&path, text).unwrap();
+        let in_folder = |text: String| text.replace(&folder.path().display().to_string(), "F");
+        Config::load(&path).map_err(|problems| in_folder(problems.to_string())).map(|mut config| {
+            for path in
+                [&mut config.data_dir, &mut config.jobs_dir, &mut config.datasources, &mut config.control_socket]
+            {
+                *path = PathBuf::from(in_folder(path.display().to_string()));
+            }
+            config
+        })
+    }
+
+    #[test]
+    fn an_empty_config_is_a_good_one() {
+        assert_eq!(load(""), Ok(Config::in_folder(Path::new("F"))));
+    }
+
+    #[test]
+    fn every_key_reaches_the_config() {
+        let text = "data_dir = \"data\"\njobs_dir = \"/srv/jobs\"\ndatasources = \"named.toml\"\nagent_id = \"web-1\"\n\
+            durability = \"always\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n";
+        let expected = Config {
+            data_dir: PathBuf::from("F/data"),
+            jobs_dir: PathBuf::from("/srv/jobs"),
+            datasources: PathBuf::from("F/named.toml"),
+            agent_id: Some("web-1".to_owned()),
+            durability: Durability::Always,
+            control_socket: PathBuf::from("F/c.sock"),
+            log_level: LogLevel::Debug,
+            buffer_max_bytes: Some(20 << 30),
+        };
+        assert_eq!(load(text), Ok(expected));
+    }
+
+    #[test]
+    fn a_bad_value_is_told_what_is_expected() {
+        for (text, expected) in [
+            ("data-dir = \"x\"", "F/splashdam.toml:1:1: unknown key \"data-dir\"; did you mean \"data_dir\"?"),
+            (
+                "durability = \"allways\"",
+                "must be one of \"group\", \"always\", \"os\", found \"allways\"; did you mean",
+            ),
+            (
+                "agent_id = \"a.b\"",
+                "\"agent_id\" must be 1 to 64 of the letters A-Z a-z, digits and _ -, found \"a.b\"",
+            ),
+            ("log_level = 3", "\"log_level\" must be a string, found the integer 3"),
+            ("jobs_dir = \"\"", "\"jobs_dir\" is empty"),
+            ("control_socket = []", "\"control_socket\" must be a string, found a list"),
+            ("datasources = { a = 1 }", "\"datasources\" must be a string, found a table"),
+            ("buffer = 5", "[buffer] must be a section, found an integer"),
+            ("[buffer]\nmax_bytes = \"1 MiB\"", "must be from 16 MiB to"),
+            ("max_bytes = \"1 GiB\"", "unknown key \"max_bytes\"; it belongs in [buffer]"),
+        ] {
+            let problems = load(text).unwrap_err();
+            assert!(problems.contains(expected), "{text} should say\n  {expected}\nbut says\n{problems}");
+        }
+    }
+
+    #[test]
+    fn good_jobs_are_loaded_beside_bad_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::in_folder(folder.path());
+        let (plans, problems) = load_all(&config);
+        assert!(plans.is_empty() && problems.to_string().contains("the folder of the jobs (jobs_dir) can't be read"));
+        std::fs::create_dir(&config.jobs_dir).unwrap();
+        let job = "[source]\ntype = \"stdin\"\n[sink]\ntype = \"elasticsearch\"\nendpoint = \"http://es:9200\"\nindex = \"x\"\n";
+        for (name, text) in [("b.toml", job), ("a.toml", job), ("bad.toml", "x"), ("notes.txt", "x"), ("a.toml~", "x")]
+        {
+            std::fs::write(config.jobs_dir.join(name), text).unwrap();
+        }
+        let (plans, problems) = load_all(&config);
+        assert_eq!(plans.iter().map(|plan| plan.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(problems.errors(), 1, "{problems}");
     }
 }

@@ -27,10 +27,14 @@ const OWN_HEADERS: &[&str] =
     &["content-type", "content-length", "content-encoding", "host", "connection", "transfer-encoding"];
 
 /// `None` when the endpoints are missing or wrong (and reported).
-pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Option<Connection> {
+/// `tls_kind` is the dialect's name of the section's TLS part.
+pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>, tls_kind: &'static str) -> Option<Connection> {
     let endpoints = read_endpoints(reader, section);
     let auth = read_auth(reader, section);
-    let tls = read_tls(reader, section, endpoints.as_deref());
+    let tls = match reader.section_of_kind(section, "tls", tls_kind) {
+        Some(tls) => read_tls(reader, &tls, endpoints.as_deref()),
+        None => TlsPlan::default(),
+    };
     let proxy = read_proxy(reader, section);
     let headers = read_headers(reader, section, &auth);
     Some(Connection { endpoints: endpoints?, auth, tls, proxy, headers })
@@ -84,7 +88,13 @@ fn check_endpoint<'d>(reader: &mut Reader<'d>, section: &Section<'d>, key: &str,
             None
         }
         Err(e) => {
-            let message = format!("{called}: {} {e}", text.quoted());
+            let with_scheme = format!("http://{}", text.value);
+            let advice = if e == UrlError::Scheme && text.is_literal() && parse_url(&with_scheme).is_ok() {
+                format!("; did you mean \"{with_scheme}\"?")
+            } else {
+                String::new()
+            };
+            let message = format!("{called}: {} {e}{advice}", text.quoted());
             reader.refuse(text.at.clone(), path, message);
             None
         }
@@ -183,18 +193,17 @@ fn read_auth<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Auth {
     }
 }
 
-fn read_tls<'d>(reader: &mut Reader<'d>, section: &Section<'d>, endpoints: Option<&[String]>) -> TlsPlan {
-    let Some(tls) = reader.tls_section(section) else { return TlsPlan::default() };
-    let ca_file = reader.pem_file(&tls, "ca_file");
-    let certificate_file = reader.pem_file(&tls, "certificate_file");
-    let key_file = reader.pem_file(&tls, "key_file");
+fn read_tls<'d>(reader: &mut Reader<'d>, tls: &Section<'d>, endpoints: Option<&[String]>) -> TlsPlan {
+    let ca_file = reader.pem_file(tls, "ca_file");
+    let certificate_file = reader.pem_file(tls, "certificate_file");
+    let key_file = reader.pem_file(tls, "key_file");
     for (one, other) in [("certificate_file", "key_file"), ("key_file", "certificate_file")] {
-        if tls.has(one) && !tls.has(other) && !reader.is_misspelt(&tls, other) {
+        if tls.has(one) && !tls.has(other) && !reader.is_misspelt(tls, other) {
             let message = format!("{} needs \"{other}\" beside it", tls.called(one));
-            reader.refuse(reader.key_at(&tls, one), tls.path(one), message);
+            reader.refuse(reader.key_at(tls, one), tls.path(one), message);
         }
     }
-    let fingerprint = reader.text(&tls, "fingerprint");
+    let fingerprint = reader.text(tls, "fingerprint");
     let fingerprint = fingerprint.and_then(|text| {
         let hex: String = text.value.chars().filter(|c| *c != ':').collect();
         if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -207,14 +216,14 @@ fn read_tls<'d>(reader: &mut Reader<'d>, section: &Section<'d>, endpoints: Optio
         reader.refuse(text.at, tls.path("fingerprint"), message);
         None
     });
-    let verify = reader.boolean(&tls, "verify").unwrap_or(true);
+    let verify = reader.boolean(tls, "verify").unwrap_or(true);
     let trusts = ["ca_file", "fingerprint"].into_iter().find(|key| tls.has(key));
     if let (false, Some(trusts)) = (verify, trusts) {
         let message = format!(
             "{} = false accepts any certificate, so \"{trusts}\" has no meaning; keep one",
             tls.called("verify")
         );
-        reader.refuse(reader.key_at(&tls, "verify"), tls.path("verify"), message);
+        reader.refuse(reader.key_at(tls, "verify"), tls.path("verify"), message);
     }
     if endpoints.is_some_and(|urls| urls.iter().all(|url| !url.starts_with("https"))) {
         let message = format!("[{}] has no effect: no endpoint begins with https://", tls.name);
@@ -224,10 +233,6 @@ fn read_tls<'d>(reader: &mut Reader<'d>, section: &Section<'d>, endpoints: Optio
 }
 
 impl<'d> Reader<'d> {
-    fn tls_section(&mut self, section: &Section<'d>) -> Option<Section<'d>> {
-        self.section_of_kind(section, "tls", "sink.tls")
-    }
-
     fn pem_file(&mut self, tls: &Section<'d>, key: &str) -> Option<std::path::PathBuf> {
         let (path, content, text) = self.file(tls, key)?;
         if !content.contains("-----BEGIN ") {

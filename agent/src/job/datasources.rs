@@ -20,20 +20,28 @@ const DIALECT: &Dialect = &[
         "NAME",
         &["type", "endpoint", "endpoints", "user", "password", "api_key", "bearer_token", "headers", "proxy", "tls"],
     ),
-    ("sink.tls", connection::TLS_KEYS),
+    ("NAME.tls", connection::TLS_KEYS),
 ];
 
 /// Connections by name. One whose section is wrong keeps its name, so that jobs are not blamed for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Datasources {
     file: Option<String>,
+    /// The file can't be read, so nobody knows what it would have named.
+    unreadable: bool,
     named: BTreeMap<String, Option<Connection>>,
 }
 
 impl Datasources {
     /// `None`: unknown name. `Some(None)`: known, but refused.
     pub(crate) fn get(&self, name: &str) -> Option<Option<&Connection>> {
-        self.named.get(name).map(Option::as_ref)
+        let known = self.named.get(name).map(Option::as_ref);
+        if self.unreadable { Some(None) } else { known }
+    }
+
+    /// What is left of a file that can't be read.
+    pub(crate) fn unreadable(file: &str) -> Datasources {
+        Datasources { file: Some(file.to_owned()), unreadable: true, named: BTreeMap::new() }
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -46,24 +54,27 @@ impl Datasources {
     }
 
     pub(crate) fn parse(text: &str, file: &str, outside: &Outside<'_>) -> (Datasources, Problems) {
-        let mut named = BTreeMap::new();
         let document = match Document::parse(text) {
             Ok(document) => document,
             Err(e) => {
                 let problem = syntax_problem(file, text, DIALECT, &e);
-                return (Datasources { file: Some(file.to_owned()), named }, problem.into());
+                return (Datasources::unreadable(file), problem.into());
             }
         };
+        let mut named = BTreeMap::new();
         let (mut reader, root) = Reader::new(file, &document, outside, DIALECT);
-        for section in reader.sections(&root, "NAME") {
+        for name in root.names() {
+            let errors_before = reader.errors();
+            let Some(section) = reader.section_of_kind(&root, &name, "NAME") else { continue };
             if section.has("type") {
                 reader.choice(&section, "type", &[("elasticsearch", ())]);
             } else {
                 reader.refuse_missing(&section, "type", "type = \"elasticsearch\"");
             }
-            let connection = connection::read(&mut reader, &section);
-            named.insert(section.name.clone(), connection);
+            let connection = connection::read(&mut reader, &section, "NAME.tls");
+            let good = reader.errors() == errors_before;
+            named.insert(name, connection.filter(|_| good));
         }
-        (Datasources { file: Some(file.to_owned()), named }, reader.finish())
+        (Datasources { file: Some(file.to_owned()), unreadable: false, named }, reader.finish())
     }
 }

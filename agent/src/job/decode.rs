@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use toml_edit::{Item, Value};
 
 use super::reader::{Reader, Section};
+use super::values::Text;
 use crate::plan::{DecodePlan, Format};
 
 pub(crate) const KEYS: &[&str] = &["format", "fields", "timestamp", "timestamp_formats", "host"];
@@ -19,13 +20,8 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Decode
     let format = known.unwrap_or(Format::Raw);
     let timestamp_field = reader.text(section, "timestamp");
     let timestamp_formats = reader.texts(section, "timestamp_formats");
-    for text in timestamp_formats.iter().flatten().filter(|text| !text.value.contains('%')) {
-        let message = format!(
-            "{} must be strptime formats like \"%d/%b/%Y:%H:%M:%S %z\", found {}",
-            section.called("timestamp_formats"),
-            text.quoted()
-        );
-        reader.refuse(text.at.clone(), section.path("timestamp_formats"), message);
+    for text in timestamp_formats.iter().flatten() {
+        check_format(reader, section, text);
     }
     let wrong_format = known == Some(Format::Raw) || !section.has("format");
     for key in ["timestamp", "timestamp_formats"] {
@@ -46,6 +42,20 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Decode
         timestamp_formats: timestamp_formats.into_iter().flatten().map(|t| t.value).collect(),
         host: reader.text(section, "host").map(|text| text.value),
     }
+}
+
+/// A format that can't write a time can't read one either.
+fn check_format<'d>(reader: &mut Reader<'d>, section: &Section<'d>, text: &Text) {
+    let some_time = jiff::Timestamp::UNIX_EPOCH.to_zoned(jiff::tz::TimeZone::UTC);
+    if text.value.contains('%') && jiff::fmt::strtime::format(&text.value, &some_time).is_ok() {
+        return;
+    }
+    let message = format!(
+        "{} must be strptime formats like \"%d/%b/%Y:%H:%M:%S %z\", found {}",
+        section.called("timestamp_formats"),
+        text.quoted()
+    );
+    reader.refuse(text.at.clone(), section.path("timestamp_formats"), message);
 }
 
 fn read_fields<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Vec<(String, Json)> {

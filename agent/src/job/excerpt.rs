@@ -2,8 +2,10 @@
 //!
 //! The rule is an allow-list: of a file that parses, only values whose key is known and not secret are shown, all
 //! others are stars, and comments are cut off. Of a file that does not parse there are only lines: a line is
-//! shown if it begins with a known key that is not secret, or is a section's head; else all behind its `=` is stars.
+//! shown if it begins with a known key that is not secret, is an item of such a key's list, or a section's head;
+//! of a line with a known secret key the value is stars, of any other line all.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::problem::Place;
@@ -16,19 +18,28 @@ const MASK: &str = "***";
 #[derive(Default)]
 pub(crate) struct Visible {
     /// Every scalar in the text.
-    pub(crate) scalars: Vec<Range<usize>>,
-    /// Those that may be shown.
-    pub(crate) shown: Vec<Range<usize>>,
+    scalars: Vec<Range<usize>>,
+    /// Where those begin that may be shown.
+    shown: HashSet<usize>,
 }
 
 impl Visible {
-    fn hidden_at(&self, offset: usize) -> Option<&Range<usize>> {
-        let scalar = self.scalars.iter().find(|s| s.contains(&offset))?;
-        (!self.shown.contains(scalar)).then_some(scalar)
+    pub(crate) fn new(mut scalars: Vec<Range<usize>>) -> Visible {
+        scalars.sort_by_key(|scalar| scalar.start);
+        Visible { scalars, shown: HashSet::new() }
     }
 
-    fn in_scalar(&self, offset: usize) -> bool {
-        self.scalars.iter().any(|s| s.contains(&offset))
+    pub(crate) fn show(&mut self, scalars: Vec<Range<usize>>) {
+        self.shown.extend(scalars.into_iter().map(|scalar| scalar.start));
+    }
+
+    pub(crate) fn hide(&mut self, at: &Range<usize>) {
+        self.shown.retain(|start| !at.contains(start));
+    }
+
+    fn scalar_at(&self, offset: usize) -> Option<&Range<usize>> {
+        let behind = self.scalars.partition_point(|scalar| scalar.start <= offset);
+        self.scalars.get(behind.checked_sub(1)?).filter(|scalar| scalar.contains(&offset))
     }
 }
 
@@ -37,29 +48,57 @@ pub(crate) fn place(text: &str, at: &Range<usize>, visible: &Visible) -> Place {
     let line = line_of(text, at.start);
     let mut hidden = Vec::new();
     for (offset, c) in char_offsets(text, &line) {
-        if let Some(scalar) = visible.hidden_at(offset) {
-            hidden.push(scalar.start.max(line.start)..scalar.end.min(line.end));
-        } else if c == '#' && !visible.in_scalar(offset) {
-            return render(text, line.start..offset, at, &hidden);
+        match visible.scalar_at(offset) {
+            Some(scalar) if !visible.shown.contains(&scalar.start) => {
+                hidden.push(scalar.start.max(line.start)..scalar.end.min(line.end));
+            }
+            None if c == '#' && offset >= at.start => {
+                hidden.dedup();
+                return render(text, line.start..offset, at, &hidden);
+            }
+            _ => {}
         }
     }
     hidden.dedup();
     render(text, line, at, &hidden)
 }
 
-/// The place of `at` in `text`, which is not TOML. `harmless` tells of a key whether its value may be shown.
-pub(crate) fn place_unparsed(text: &str, at: &Range<usize>, harmless: impl Fn(&str) -> bool) -> Place {
+/// The place of `at` in `text`, which is not TOML. `known` tells of a word whether it is, or is near to, a known
+/// key, `secret` whether its value must not be shown.
+pub(crate) fn place_unparsed(
+    text: &str,
+    at: &Range<usize>,
+    known: impl Fn(&str) -> bool,
+    secret: impl Fn(&str) -> bool,
+) -> Place {
     let line = line_of(text, at.start);
     let content = text.get(line.clone()).unwrap_or_default();
-    let head_above = text.get(..line.start).unwrap_or_default().lines().rev().find(|l| l.trim_start().starts_with('['));
-    let free_keys = head_above.is_some_and(|l| l.contains("headers"));
-    let hidden = match content.split_once('=') {
-        None if content.trim_start().starts_with('[') && !content.contains(['"', '\'']) => None,
+    let above = text.get(..line.start).unwrap_or_default();
+    let in_headers =
+        above.lines().rev().find(|l| l.trim_start().starts_with('[')).is_some_and(|head| head.contains("headers"));
+    let words = |key: &str| key.split('.').map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    let may_show = |key: &str, value: &str| {
+        let plain = words(key).iter().all(|word| known(word) && !secret(word));
+        plain && !in_headers && !value.contains(['@', '{', '#', '='])
+    };
+    // Inside of a string of several lines anything may stand, whatever it looks like.
+    let in_string = ["\"\"\"", "'''"].iter().any(|quotes| above.matches(quotes).count() % 2 == 1);
+    // YAML by habit is met often enough to show the line.
+    let of_yaml = || content.split_once(':').filter(|(key, _)| known(key.trim()));
+    let hidden = match content.split_once('=').or_else(of_yaml) {
+        _ if in_string => Some(line.clone()),
         None if content.trim().is_empty() => None,
-        None => Some(line.clone()),
+        None if content.trim_start().starts_with('[') && !content.contains(['"', '\'']) => None,
+        None => {
+            let list = above.lines().rev().find_map(|l| l.split_once('='));
+            let in_list = list.is_some_and(|(key, value)| may_show(key, value) && value.trim_start().starts_with('['));
+            let item = content.trim_start().starts_with(['"', '\'', ']']) && !content.contains(['@', '{', '#']);
+            (!(in_list && item)).then_some(line.clone())
+        }
+        Some((key, _)) if !words(key).iter().all(|word| known(word)) => Some(line.clone()),
         Some((key, value)) => {
-            let plain = harmless(key.trim()) && !free_keys && !value.contains(['@', '{', '#']);
-            (!plain).then_some(line.start + key.len() + 1..line.end)
+            let from = line.end - value.trim_start().len();
+            (!may_show(key, value)).then_some(from..line.end)
         }
     };
     render(text, line, at, hidden.as_slice())
@@ -81,7 +120,7 @@ fn char_offsets<'t>(text: &'t str, line: &Range<usize>) -> impl Iterator<Item = 
     text.get(line.clone()).unwrap_or_default().char_indices().map(move |(i, c)| (start + i, c))
 }
 
-fn render(text: &str, line: Range<usize>, at: &Range<usize>, hidden: &[Range<usize>]) -> Place {
+fn render(text: &str, line: Range<usize>, at: &Range<usize>, mut hidden: &[Range<usize>]) -> Place {
     let number = text.as_bytes().iter().take(line.start).filter(|&&b| b == b'\n').count() + 1;
     let mut shown = Vec::new();
     let (mut column, mut caret_start, mut caret_end) = (1, None, None);
@@ -94,8 +133,11 @@ fn render(text: &str, line: Range<usize>, at: &Range<usize>, hidden: &[Range<usi
         if offset >= at.end && caret_end.is_none() {
             caret_end = Some(shown.len());
         }
-        match hidden.iter().find(|h| h.contains(&offset)) {
-            Some(h) if h.start == offset => shown.extend(MASK.chars()),
+        while hidden.first().is_some_and(|range| range.end <= offset) {
+            hidden = hidden.get(1..).unwrap_or_default();
+        }
+        match hidden.first().filter(|range| range.contains(&offset)) {
+            Some(range) if range.start == offset => shown.extend(MASK.chars()),
             Some(_) => {}
             None if c.is_control() => shown.push(' '),
             None => shown.push(c),

@@ -54,13 +54,17 @@ pub(crate) fn load(path: &Path, datasources: &Datasources) -> Result<Plan, Probl
 /// As `load`, with the warnings, and seen as `view` does.
 pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) -> (Option<Plan>, Problems) {
     let name = path.display().to_string();
+    if path.is_dir() {
+        let message = format!("is a folder; name the jobs in it, as in {name}/*.toml");
+        return (None, Problem::of_file(name, message).into());
+    }
     if path.extension().is_none_or(|extension| extension != "toml") {
         let message = "this version runs native TOML jobs (*.toml)";
         return (None, Problem::of_file(name, message).into());
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     with_file(path, view, |text, outside| native::parse(text, &name, &stem, outside, datasources))
-        .unwrap_or_else(|problem| (None, problem.into()))
+        .unwrap_or_else(|problems| (None, problems))
 }
 
 impl Datasources {
@@ -71,7 +75,7 @@ impl Datasources {
         }
         let name = path.display().to_string();
         with_file(path, view, |text, outside| Datasources::parse(text, &name, outside))
-            .unwrap_or_else(|problem| (Datasources::default(), problem.into()))
+            .unwrap_or_else(|problems| (Datasources::unreadable(&name), problems))
     }
 
     /// `datasources.toml` in the folder of a job file.
@@ -90,8 +94,8 @@ pub(crate) fn with_file<T>(
     path: &Path,
     view: View<'_>,
     parse: impl FnOnce(&str, &Outside<'_>) -> T,
-) -> Result<T, Problem> {
-    let refusal = |message: String| Problem::of_file(path.display().to_string(), message);
+) -> Result<T, Problems> {
+    let refusal = |message: String| Problems::from(Problem::of_file(path.display().to_string(), message));
     let whole = std::path::absolute(path).map_err(|e| refusal(format!("no such place: {e}")))?;
     let text = read_file(&whole).map_err(|e| refusal(format!("can't be read: {e}")))?;
     let outside = Outside {

@@ -17,6 +17,9 @@ pub(crate) type Dialect = [(&'static str, &'static [&'static str])];
 /// Keys whose values are never shown.
 pub(crate) const SECRET_KEYS: &[&str] = &["password", "api_key", "bearer_token", "headers", "proxy"];
 
+/// Problems said of one file; who has more has given the wrong file.
+const MOST_FOUND: usize = 100;
+
 pub(crate) struct Reader<'d> {
     file: &'d str,
     text: &'d str,
@@ -40,8 +43,8 @@ pub(crate) struct Section<'d> {
     pub(crate) name: String,
     /// Where it begins, for saying what it lacks.
     pub(crate) at: Option<Range<usize>>,
-    /// Keys that a misspelt key probably meant; they are not reported missing as well.
-    misspelt: Vec<&'static str>,
+    /// Keys that a misspelt key probably meant, and that key; they are not reported missing as well.
+    misspelt: Vec<(&'static str, String)>,
 }
 
 /// One key of a section with its value.
@@ -63,6 +66,10 @@ impl Section<'_> {
         if self.name.is_empty() { "the file".to_owned() } else { format!("[{}]", self.name) }
     }
 
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.table.iter().map(|(name, _)| name.to_owned()).collect()
+    }
+
     pub(crate) fn path(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
@@ -79,8 +86,9 @@ impl<'d> Reader<'d> {
         outside: &'d Outside<'d>,
         dialect: &'static Dialect,
     ) -> (Reader<'d>, Section<'d>) {
-        let mut visible = Visible::default();
-        collect_scalars(document.as_table(), &mut visible.scalars);
+        let mut scalars = Vec::new();
+        collect_scalars(document.as_table(), &mut scalars);
+        let visible = Visible::new(scalars);
         let text = document.raw();
         let mut reader = Reader { file, text, outside, dialect, visible, found: Vec::new() };
         let root = reader.open(document.as_table(), "", String::new(), None);
@@ -94,27 +102,18 @@ impl<'d> Reader<'d> {
         self.section_of_kind(parent, key, kind)
     }
 
-    /// As `section`, read against the known keys of `kind`.
+    /// As `section`, read against the known keys of `kind`. A section whose name is misspelt is read as well, so
+    /// that what is wrong in it is said at the same time.
     pub(crate) fn section_of_kind(
         &mut self,
         parent: &Section<'d>,
         key: &str,
         kind: &'static str,
     ) -> Option<Section<'d>> {
-        let (table, at) = self.table(parent, key)?;
-        Some(self.open(table, kind, parent.path(key), at))
-    }
-
-    /// All sub-tables of the top level, each read against the known keys of `kind`.
-    pub(crate) fn sections(&mut self, root: &Section<'d>, kind: &'static str) -> Vec<Section<'d>> {
-        let names: Vec<&'d str> = root.table.iter().map(|(name, _)| name).collect();
-        let mut sections = Vec::new();
-        for name in names {
-            if let Some((table, at)) = self.table(root, name) {
-                sections.push(self.open(table, kind, name.to_owned(), at));
-            }
-        }
-        sections
+        let misspelt = parent.misspelt.iter().find(|(meant, _)| *meant == key && !parent.has(key));
+        let written = misspelt.map_or(key, |(_, word)| word.as_str());
+        let (table, at) = self.table(parent, written)?;
+        Some(self.open(table, kind, parent.path(&shorten(written)), at))
     }
 
     /// The sub-table `key` with free keys.
@@ -128,9 +127,6 @@ impl<'d> Reader<'d> {
         let at = name.span().or_else(|| item.span());
         let table = item.as_table_like();
         if table.is_none() {
-            if !item.is_array_of_tables() && !SECRET_KEYS.contains(&key) {
-                self.show(item);
-            }
             let message = format!("[{path}] must be a section, found {}", describe(item, false));
             self.refuse(item.span().or(at.clone()), path, message);
         }
@@ -172,34 +168,32 @@ impl<'d> Reader<'d> {
         word: &str,
         item: &'d Item,
     ) {
-        let what = if item.is_table() { "section" } else { "key" };
         let meant = nearest_key(word, known);
-        let elsewhere: Vec<String> = self
-            .dialect
-            .iter()
-            .filter(|(name, keys)| *name != section.name && keys.contains(&word))
-            .map(|(name, _)| if name.is_empty() { "the top level".to_owned() } else { format!("[{name}]") })
-            .collect();
+        let elsewhere = self.elsewhere(section, word);
         let advice = match meant {
             Some(meant) => format!("did you mean \"{meant}\"?"),
             None if !elsewhere.is_empty() => format!("it belongs in {}", elsewhere.join(" or ")),
             None => format!("known here: {}", known.join(", ")),
         };
-        let secret = |key: &str| SECRET_KEYS.contains(&key);
-        let harmless = meant.is_some_and(|m| !secret(m)) || (!elsewhere.is_empty() && !secret(word));
-        if harmless && !may_hold_a_secret(word) {
+        let of_harmless_key = meant.or((!elsewhere.is_empty()).then_some(word)).is_some_and(|key| !is_secret(key));
+        if of_harmless_key && !is_secret(word) {
             self.show(item);
         }
-        let place = if section.name.is_empty() { String::new() } else { format!(" in [{}]", section.name) };
-        let word = word.escape_debug();
+        section.misspelt.extend(meant.map(|meant| (meant, word.to_owned())));
+        let at = section.table.key(word).and_then(|key| key.span()).or_else(|| item.span());
+        let word = shorten(word);
         let message = if item.is_table() {
-            format!("unknown section [{}]; {advice}", section.path(&word.to_string()))
+            format!("unknown section [{}]; {advice}", section.path(&word))
         } else {
-            format!("unknown {what} \"{word}\"{place}; {advice}")
+            format!("unknown key {}; {advice}", section.called(&word))
         };
-        section.misspelt.extend(meant);
-        let at = section.table.key(&word.to_string()).and_then(|key| key.span());
-        self.refuse(at.or_else(|| item.span()), section.path(&word.to_string()), message);
+        self.refuse(at, section.path(&word), message);
+    }
+
+    /// The other sections that know `word`.
+    fn elsewhere(&self, section: &Section<'d>, word: &str) -> Vec<String> {
+        let others = self.dialect.iter().filter(|(name, keys)| *name != section.name && keys.contains(&word));
+        others.map(|(name, _)| if name.is_empty() { "the top level".to_owned() } else { format!("[{name}]") }).collect()
     }
 
     /// The value of `key`, which may be shown unless it is `secret`.
@@ -208,7 +202,7 @@ impl<'d> Reader<'d> {
         if !SECRET_KEYS.contains(&key) {
             self.show(item);
         }
-        Some(self.secret_entry(section, key)?)
+        self.secret_entry(section, key)
     }
 
     /// As `entry`, never shown.
@@ -225,7 +219,7 @@ impl<'d> Reader<'d> {
 
     /// Says that `section` lacks `key`, unless a misspelt key was probably it.
     pub(crate) fn refuse_missing(&mut self, section: &Section<'d>, key: &str, example: &str) {
-        if section.misspelt.contains(&key) {
+        if self.is_misspelt(section, key) {
             return;
         }
         let message = format!("{} lacks \"{key}\"; write for example: {example}", section.title());
@@ -233,7 +227,7 @@ impl<'d> Reader<'d> {
     }
 
     pub(crate) fn is_misspelt(&self, section: &Section<'d>, key: &str) -> bool {
-        section.misspelt.contains(&key)
+        section.misspelt.iter().any(|(meant, _)| *meant == key)
     }
 
     pub(crate) fn refuse(&mut self, at: Option<Range<usize>>, key: impl Into<String>, message: impl Into<String>) {
@@ -253,57 +247,73 @@ impl<'d> Reader<'d> {
     /// All that was found, in the order of the file.
     pub(crate) fn finish(mut self) -> Problems {
         self.found.sort_by_key(|f| f.at.as_ref().map_or(0, |at| at.start));
-        let place = |at: &Range<usize>| excerpt::place(self.text, at, &self.visible);
-        self.found
-            .iter()
-            .map(|finding| Problem {
-                severity: finding.severity,
-                file: self.file.to_owned(),
-                place: finding.at.as_ref().map(place),
-                key: finding.key.clone(),
-                message: finding.message.clone(),
-            })
-            .collect()
+        let left_out = self.found.len().saturating_sub(MOST_FOUND);
+        let problems = self.found.iter().take(MOST_FOUND).map(|finding| Problem {
+            severity: finding.severity,
+            file: self.file.to_owned(),
+            place: finding.at.as_ref().map(|at| excerpt::place(self.text, at, &self.visible)),
+            key: finding.key.clone(),
+            message: finding.message.clone(),
+        });
+        let more = (left_out > 0).then(|| Problem::of_file(self.file, format!("and {left_out} more like these")));
+        problems.chain(more).collect()
+    }
+
+    /// How many of what was found refuse the file.
+    pub(crate) fn errors(&self) -> usize {
+        self.found.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
 
     fn show(&mut self, item: &Item) {
-        if let Item::Value(value) = item {
-            scalars_of(value, &mut self.visible.shown);
-        } else if let Some(table) = item.as_table_like() {
-            collect_scalars(table, &mut self.visible.shown);
-        }
+        let mut scalars = Vec::new();
+        scalars_of_item(item, &mut scalars);
+        self.visible.show(scalars);
     }
 
     /// Takes back what `entry` allowed.
     pub(crate) fn hide(&mut self, at: &Option<Range<usize>>) {
-        let Some(at) = at else { return };
-        self.visible.shown.retain(|shown| shown.start < at.start || shown.end > at.end);
+        if let Some(at) = at {
+            self.visible.hide(at);
+        }
     }
 }
 
 /// What is wrong with a text that is not TOML at all.
 pub(crate) fn syntax_problem(file: &str, text: &str, dialect: &Dialect, error: &TomlError) -> Problem {
-    let harmless = |key: &str| {
-        let mut keys = dialect.iter().flat_map(|(_, keys)| keys.iter().copied());
-        let known = keys.clone().any(|k| k == key) || nearest(key, keys.by_ref()).is_some();
-        known && !SECRET_KEYS.contains(&key) && !may_hold_a_secret(key)
-    };
+    let known = |word: &str| nearest(word, dialect.iter().flat_map(|(_, keys)| keys.iter().copied())).is_some();
     let at = error.span().unwrap_or(0..0);
-    let place: Place = excerpt::place_unparsed(text, &at, harmless);
     Problem {
         severity: Severity::Error,
         file: file.to_owned(),
-        place: Some(place),
+        place: Some(excerpt::place_unparsed(text, &at, known, is_secret)),
         key: String::new(),
-        message: format!("not TOML: {}", error.message().replace('\n', ", ")),
+        message: format!("not TOML: {}", in_our_words(error.message())),
     }
 }
 
-/// A key that nobody knows, but whose name says that its value should not be shown.
-fn may_hold_a_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
+/// The parser's messages that people meet most, said more plainly.
+fn in_our_words(message: &str) -> String {
+    const PLAINLY: &[(&str, &str)] = &[
+        ("string values must be quoted", "a string must stand in quotes"),
+        ("invalid basic string", "the string is not closed by its \"\\\"\" on this line"),
+        ("invalid literal string", "the string is not closed by its \"'\" on this line"),
+        ("missing comma between array elements", "a comma is missing here, or the list's \"]\" before it"),
+        ("unclosed array", "the list's \"]\" is missing"),
+        ("unclosed table", "the section's \"]\" is missing"),
+        ("key with no value", "this is no key = value"),
+        ("duplicate key", "this was already given above"),
+        ("unexpected key or value", "only one key = value belongs on a line"),
+    ];
+    let plainly = PLAINLY.iter().find(|(theirs, _)| message.starts_with(theirs));
+    plainly.map_or_else(|| message.replace('\n', ", "), |(_, ours)| (*ours).to_owned())
+}
+
+/// A key whose value is not to be shown: a secret one, or an unknown one whose name says so.
+pub(crate) fn is_secret(key: &str) -> bool {
+    let lower = key.to_ascii_lowercase();
+    let known = key == "key_file";
     let words = ["pass", "pw", "secret", "token", "key", "auth", "cred", "header", "cookie"];
-    words.iter().any(|word| key.contains(word)) || nearest(&key, SECRET_KEYS.iter().copied()).is_some()
+    !known && (words.iter().any(|word| lower.contains(word)) || nearest(&lower, SECRET_KEYS.iter().copied()).is_some())
 }
 
 /// What a value is, in words; the value itself only if it may be quoted.
@@ -344,16 +354,15 @@ pub(crate) fn shorten(text: &str) -> String {
 }
 
 fn collect_scalars(table: &dyn TableLike, into: &mut Vec<Range<usize>>) {
-    for (_, item) in table.iter() {
-        match item {
-            Item::Value(value) => scalars_of(value, into),
-            Item::ArrayOfTables(tables) => tables.iter().for_each(|t| collect_scalars(t, into)),
-            _ => {
-                if let Some(table) = item.as_table_like() {
-                    collect_scalars(table, into);
-                }
-            }
-        }
+    table.iter().for_each(|(_, item)| scalars_of_item(item, into));
+}
+
+fn scalars_of_item(item: &Item, into: &mut Vec<Range<usize>>) {
+    match item {
+        Item::None => {}
+        Item::Value(value) => scalars_of(value, into),
+        Item::Table(table) => collect_scalars(table, into),
+        Item::ArrayOfTables(tables) => tables.iter().for_each(|table| collect_scalars(table, into)),
     }
 }
 

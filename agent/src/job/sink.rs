@@ -79,7 +79,7 @@ fn read_connection<'d>(
     datasources: &Datasources,
 ) -> Option<Connection> {
     if !section.has("datasource") {
-        return connection::read(reader, section);
+        return connection::read(reader, section, "sink.tls");
     }
     for key in connection::KEYS.iter().filter(|key| section.has(key)) {
         let message = format!("{} is given by the datasource; keep \"{key}\" or \"datasource\"", section.called(key));
@@ -87,6 +87,12 @@ fn read_connection<'d>(
     }
     let name = reader.text(section, "datasource")?;
     if let Some(connection) = datasources.get(&name.value) {
+        if connection.is_none() {
+            let file = datasources.file().unwrap_or_default();
+            let message =
+                format!("{}: {} is refused for what is wrong in {file}", section.called("datasource"), name.quoted());
+            reader.refuse(name.at, section.path("datasource"), message);
+        }
         return connection.cloned();
     }
     let advice = match (datasources.file(), nearest(&name.value, datasources.names())) {

@@ -9,7 +9,7 @@ use toml_edit::{Item, Value};
 
 use super::nearest::nearest;
 use super::quantity::{parse_duration, parse_size, show_duration, show_size};
-use super::reader::{Entry, Reader, Section, describe, shorten};
+use super::reader::{Entry, Reader, Section, describe, is_secret, shorten};
 use super::variables::{self, Piece};
 use crate::plan::{Secret, SecretSource};
 
@@ -23,6 +23,11 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// The value is what stands in the file, so messages may tell it.
+    pub(crate) fn is_literal(&self) -> bool {
+        self.value == self.written
+    }
+
     /// For messages.
     pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", shorten(&self.written))
@@ -116,8 +121,14 @@ impl<'d> Reader<'d> {
             self.refuse(entry.at, entry.path, format!("{} is empty", entry.called));
             return None;
         }
+        if value.contains(char::is_control) {
+            let message = format!("{} has a line break or another control character in it", entry.called);
+            self.refuse(entry.at, entry.path, message);
+            return None;
+        }
         let literal = matches!(pieces.as_deref(), Ok([Piece::Text(_)]));
-        if literal && self.outside.exposed {
+        let harmless = if key == "proxy" { !value.contains('@') } else { !is_secret(key) };
+        if literal && self.outside.exposed && !harmless {
             let message = format!(
                 "{} stands in a file that every user of this machine can read; put it into a file of its own (chmod 600) and write {key} = \"${{file:PATH}}\", or chmod 600 this one",
                 entry.called
@@ -151,7 +162,7 @@ impl<'d> Reader<'d> {
         let entry = self.entry(section, key)?;
         let bytes = match entry.item {
             Item::Value(Value::Integer(n)) => {
-                u64::try_from(*n.value()).map_err(|_| format!("{} is less than nothing", n.value()))
+                u64::try_from(*n.value()).map_err(|_| "a size is never negative".to_owned())
             }
             Item::Value(value @ Value::String(_)) => {
                 let text = self.expand(&entry, value, EXPECTED)?;
@@ -272,6 +283,6 @@ impl<'d> Reader<'d> {
 
     /// Advice that may quote the value only if the value is what is written in the file.
     fn advice(&self, text: &Text, advice: &str) -> String {
-        if text.value == text.written { advice.to_owned() } else { "what it stands for is none".to_owned() }
+        if text.is_literal() { advice.to_owned() } else { "what it stands for is none".to_owned() }
     }
 }

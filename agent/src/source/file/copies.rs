@@ -35,11 +35,13 @@ impl FileSource {
         self.close(slot);
         let entry = self.table.get(slot);
         let (place, identity) = (entry.place().to_path_buf(), entry.identity);
-        tracing::info!(path = %place.display(), offset = entry.position.offset, "file was truncated or written anew");
+        tracing::info!(path = %place.display(), offset = entry.position.offset, known=entry.known, size=entry.size, src=entry.source.0, "file was truncated or written anew");
         self.table.forget_identity(slot);
         self.table.forget_place(slot);
         self.table.change(slot, |entry| {
             entry.size = entry.known;
+            // It was changed since; the copy may be older.
+            entry.mtime = 0;
             entry.state = State::Missing { since: 0 };
         });
         if let Ok(stat) = Stat::of(&place)
@@ -57,9 +59,7 @@ impl FileSource {
         if *entry.path != *place {
             entry.place = Some(place.into());
         }
-        entry.size = stat.size;
-        entry.known = stat.size;
-        entry.mtime = stat.mtime;
+        // Its size counts as not seen yet, so that the first look takes its head.
         entry.grown_at = self.now;
         entry.kind = if stat.size > 0 && is_compressed(place) { Kind::Gzip } else { Kind::Plain };
         if self.once {
@@ -180,7 +180,7 @@ impl FileSource {
         let file = Arc::new(open(path).ok()?);
         let head = fingerprint::read_head(&file, stat.size).ok()?;
         if head.starts_with(&gzip::MAGIC) {
-            return entry.head.begins(&gzip::head(&file).ok()?).then_some(Kind::Gzip);
+            return entry.head.begins(&gzip::head(&file).ok()?.0).then_some(Kind::Gzip);
         }
         let whole = stat.size >= entry.position.offset && entry.head.begins(&head);
         (whole && fingerprint::has_tail(&file, entry.position.offset, entry.tail).ok()?).then_some(Kind::Plain)

@@ -131,12 +131,14 @@ impl Read for Compressed {
     }
 }
 
-/// The first decompressed bytes, at most [`HEAD`]; fewer where the file is not whole yet.
-pub(super) fn head(file: &Arc<File>) -> io::Result<Vec<u8>> {
+/// The first decompressed bytes, at most [`HEAD`], and whether there may be more of them later, because the file
+/// is still being written.
+pub(super) fn head(file: &Arc<File>) -> io::Result<(Vec<u8>, bool)> {
     let mut reader = GzipReader::new(Arc::clone(file));
     reader.fill(HEAD)?;
     reader.rest.truncate(HEAD);
-    Ok(reader.rest)
+    let early = reader.rest.len() < HEAD && reader.end == Some(End::Early);
+    Ok((reader.rest, early))
 }
 
 #[cfg(test)]
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(reader.before(), &text[700_001 - TAIL..700_001]);
         reader.fill(10 << 20).unwrap();
         assert_eq!((reader.rest(), reader.end()), (&text[700_001..], Some(End::Whole)));
-        assert_eq!(head(&file).unwrap(), &text[..HEAD]);
+        assert_eq!(head(&file).unwrap(), (text[..HEAD].to_vec(), false));
     }
 
     #[test]

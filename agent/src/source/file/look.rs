@@ -81,7 +81,7 @@ impl FileSource {
         let changed = stat.size != old_size;
         let touched = stat.mtime != entry.mtime;
         // What is unread may be another content by now; then what was seen of the old one is the gap.
-        let later = old_size > offset || !self.reads_at_once();
+        let later = old_size > offset || entry.head.len == 0 || !self.reads_at_once();
         let doubtful = kind == Kind::Plain && ((changed && later) || stat.size < old_size || (!changed && touched));
         let now = self.now;
         self.table.change(slot, |entry| {
@@ -101,6 +101,9 @@ impl FileSource {
             return self.truncated(slot);
         }
         if doubtful && !self.verify(slot) {
+            if matches!(self.table.get(slot).state, State::Live | State::Nameless) {
+                self.watch_closely(slot, changed);
+            }
             return;
         }
         self.want_reading(slot);
@@ -216,6 +219,13 @@ impl FileSource {
                 let entry = self.table.get_mut(slot);
                 entry.known = size;
                 entry.examined = entry.examined.min(size);
+                if let Some(open) = &entry.open {
+                    let file = Arc::clone(&open.file);
+                    if !self.grow_head(slot, &file).unwrap_or(true) {
+                        return false;
+                    }
+                }
+                let entry = self.table.get_mut(slot);
                 if size != known && !std::mem::replace(&mut entry.unsaved, true) {
                     self.unsaved.push(slot);
                 }

@@ -75,10 +75,10 @@ impl FileSource {
                 self.truncated(slot);
                 return Ok(total);
             };
-            self.table.change(slot, |entry| entry.known = entry.known.max(entry.size));
             if !self.grow_head(slot, &file)? {
                 return Ok(total);
             }
+            self.table.change(slot, |entry| entry.known = entry.known.max(entry.size));
             let whole = data.len() as u64 == unread;
             let cut = lines::cut(&self.plan.lines, position, &data, flush && whole);
             if cut.consumed == 0 && !whole && want == data.len() && want < longest {
@@ -164,11 +164,13 @@ impl FileSource {
         }
     }
 
-    /// Extends the head print while it is short. False: the head is another one, and that was dealt with.
-    fn grow_head(&mut self, slot: Slot, file: &File) -> io::Result<bool> {
+    /// Checks the head where that is needed, and extends its print while it is short. False: the head is another one, and that was dealt with.
+    pub(super) fn grow_head(&mut self, slot: Slot, file: &File) -> io::Result<bool> {
         let entry = self.table.get(slot);
         let have = entry.head.len();
-        if have >= HEAD || entry.size <= have as u64 {
+        // Where the tail is short, the head has to tell whether the content is still the same.
+        let grows = have < HEAD && entry.size > have as u64;
+        if !grows && (entry.tail.len() == TAIL || have == 0) {
             return Ok(true);
         }
         let head = fingerprint::read_head(file, entry.size)?;
@@ -181,7 +183,9 @@ impl FileSource {
             self.want_reading(slot);
             return Ok(false);
         }
-        self.table.set_head(slot, &head);
+        if grows {
+            self.table.set_head(slot, &head);
+        }
         Ok(true)
     }
 

@@ -33,6 +33,8 @@ enum Origin {
     Continues(Slot),
     /// It has the content of a source whose file lives.
     PerhapsCopy,
+    /// Looking at the others showed what it is.
+    Settled,
 }
 
 impl FileSource {
@@ -115,7 +117,10 @@ impl FileSource {
     }
 
     pub(super) fn decide_newcomers(&mut self) {
-        for slot in std::mem::take(&mut self.newcomers) {
+        let mut newcomers = std::mem::take(&mut self.newcomers);
+        newcomers.sort_unstable();
+        newcomers.dedup();
+        for slot in newcomers {
             let entry = self.table.get(slot);
             if !entry.is_minted() && matches!(entry.state, State::Live | State::Nameless | State::Held { .. }) {
                 self.decide(slot);
@@ -127,8 +132,8 @@ impl FileSource {
         if !self.ensure_open(slot) {
             return self.looks.after(&mut self.table, slot, self.now, false);
         }
-        let head = match self.read_first(slot) {
-            Ok(head) => head,
+        let (head, early) = match self.read_first(slot) {
+            Ok(first) => first,
             Err(error) => {
                 self.warn(slot, &error, "file can't be read");
                 return self.looks.after(&mut self.table, slot, self.now, false);
@@ -138,21 +143,27 @@ impl FileSource {
             self.begin_at_start(slot, &head);
             return self.own(slot, &head);
         }
-        match self.origin(slot, &head) {
+        if early {
+            return self.hold(slot, &head);
+        }
+        let origin = self.origin(slot, &head);
+        match origin {
             Origin::Own => self.own(slot, &head),
             Origin::Continues(old) => self.continue_with(old, slot),
             Origin::PerhapsCopy => self.hold(slot, &head),
+            Origin::Settled => {}
         }
     }
 
-    /// The first bytes of the content, after finding out whether it is compressed.
-    fn read_first(&mut self, slot: Slot) -> std::io::Result<Vec<u8>> {
+    /// The first bytes of the content, after finding out whether it is compressed; and whether it is too early to
+    /// tell, because so little of it can be decompressed.
+    fn read_first(&mut self, slot: Slot) -> std::io::Result<(Vec<u8>, bool)> {
         let entry = self.table.get(slot);
-        let Some(open) = &entry.open else { return Ok(Vec::new()) };
+        let Some(open) = &entry.open else { return Ok((Vec::new(), true)) };
         let file = Arc::clone(&open.file);
         let head = fingerprint::read_head(&file, entry.size)?;
         if !head.starts_with(&gzip::MAGIC) {
-            return Ok(head);
+            return Ok((head, false));
         }
         self.table.change(slot, |entry| entry.kind = Kind::Gzip);
         gzip::head(&file)
@@ -222,20 +233,54 @@ impl FileSource {
 
     fn origin(&mut self, slot: Slot, head: &[u8]) -> Origin {
         let mut perhaps = false;
+        self.look_at_namesakes(slot);
+        let entry = self.table.get(slot);
+        if entry.is_minted() || entry.state == State::Free {
+            return Origin::Settled;
+        }
         for other in self.candidates(slot, head) {
+            // A file that was truncated a moment ago would be compared with what it is no longer.
+            if matches!(self.table.get(other).state, State::Live | State::Nameless) {
+                self.look(other);
+                let entry = self.table.get(slot);
+                if entry.is_minted() || entry.state == State::Free {
+                    return Origin::Settled;
+                }
+                if self.table.get(other).state == State::Adrift {
+                    // It is gone or was renamed; at the next look we know.
+                    perhaps = true;
+                    continue;
+                }
+            }
             let entry = self.table.get(other);
             let gone = matches!(entry.state, State::Gone { .. } | State::Missing { .. });
             match self.same_content(slot, head, other) {
                 Ok(true) if gone => return Origin::Continues(other),
-                Ok(true) => {
-                    perhaps = true;
-                    self.looks.by(&mut self.table, other, self.now);
-                }
+                Ok(true) => perhaps = true,
                 Ok(false) => {}
                 Err(error) => self.warn(slot, &error, "file can't be compared"),
             }
         }
         if perhaps { Origin::PerhapsCopy } else { Origin::Own }
+    }
+
+    /// An idle file may have grown since it was looked at, and then been copied: files whose names the new one's
+    /// name seems to be made of (`a.log` for `a.log.1` and `a-2026.log`) are looked at first.
+    fn look_at_namesakes(&mut self, slot: Slot) {
+        let place = self.table.get(slot).place().to_path_buf();
+        let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return };
+        let extension = place.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        for (end, _) in name.char_indices().skip(1) {
+            let stem = &name[..end];
+            for namesake in [place.with_file_name(stem), place.with_file_name(format!("{stem}.{extension}"))] {
+                if let Some(other) = self.table.at_place(&namesake)
+                    && other != slot
+                    && self.table.get(other).state == State::Live
+                {
+                    self.look(other);
+                }
+            }
+        }
     }
 
     /// Sources of the same folder that begin as `head` does, the likeliest first.

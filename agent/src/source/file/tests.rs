@@ -2,5 +2,6 @@
 //! the rows committed so far.
 
 mod basics;
+mod random;
 mod rig;
 mod rotation;
