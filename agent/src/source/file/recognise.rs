@@ -146,8 +146,7 @@ impl FileSource {
         if early {
             return self.hold(slot, &head);
         }
-        let origin = self.origin(slot, &head);
-        match origin {
+        match self.origin(slot, &head) {
             Origin::Own => self.own(slot, &head),
             Origin::Continues(old) => self.continue_with(old, slot),
             Origin::PerhapsCopy => self.hold(slot, &head),
@@ -163,7 +162,7 @@ impl FileSource {
         let file = Arc::clone(&open.file);
         let head = fingerprint::read_head(&file, entry.size)?;
         if !head.starts_with(&gzip::MAGIC) {
-            return Ok((head, false));
+            return Ok((head.clone(), !head.is_empty() && gzip::MAGIC.starts_with(&head)));
         }
         self.table.change(slot, |entry| entry.kind = Kind::Gzip);
         gzip::head(&file)
@@ -246,11 +245,11 @@ impl FileSource {
                 if entry.is_minted() || entry.state == State::Free {
                     return Origin::Settled;
                 }
-                if self.table.get(other).state == State::Adrift {
-                    // It is gone or was renamed; at the next look we know.
-                    perhaps = true;
-                    continue;
-                }
+            }
+            if self.table.get(other).state == State::Adrift {
+                // It is gone or was renamed; at the next look we know.
+                perhaps = true;
+                continue;
             }
             let entry = self.table.get(other);
             let gone = matches!(entry.state, State::Gone { .. } | State::Missing { .. });
@@ -293,8 +292,7 @@ impl FileSource {
             let near = entry.place().parent() == folder || entry.path.parent() == folder;
             // The log that replaces a renamed one begins anew, however alike it begins.
             let successor = entry.state == State::Live && entry.path == new.path && entry.place.is_some();
-            let known =
-                matches!(entry.state, State::Live | State::Nameless | State::Missing { .. } | State::Gone { .. });
+            let known = !matches!(entry.state, State::Stored | State::Held { .. } | State::Free);
             if other != slot && entry.is_minted() && near && known && !successor {
                 let lives = matches!(entry.state, State::Live | State::Nameless);
                 found.push((lives, usize::MAX - common_prefix(&entry.path, &new.path), other));
@@ -324,8 +322,9 @@ impl FileSource {
         }
         let offset = old.position.offset;
         if gone {
-            // What comes anew under the same name is no copy, unless it repeats a lot.
-            let enough = offset >= EVIDENCE || new.path != old.path;
+            // What comes anew under the same name is no copy, unless it repeats a lot; and where nothing was
+            // shipped or is owed, there is nothing to continue.
+            let enough = offset >= EVIDENCE || (new.path != old.path && (offset > 0 || old.owed() > 0));
             return Ok(enough && new.size >= offset && fingerprint::has_tail(&open.file, offset, old.tail)?);
         }
         if offset > 0 && new.size >= offset {
