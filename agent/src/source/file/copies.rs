@@ -12,7 +12,7 @@ use super::FileSource;
 use super::fingerprint;
 use super::gzip;
 use super::look::open;
-use super::recognise::common_prefix;
+use super::recognise::{MEANINGFUL, common_prefix};
 use super::rows::Kind;
 use super::stat::Stat;
 use super::table::{Slot, State, Tracked};
@@ -72,6 +72,10 @@ impl FileSource {
 
     /// Looks for the content of a source whose file is gone; nothing is counted as lost yet.
     pub(super) fn find_copy_of_missing(&mut self, slot: Slot) {
+        // Any file might begin with so few bytes.
+        if self.table.get(slot).head.len() < MEANINGFUL {
+            return;
+        }
         match self.copy_of(slot) {
             Some(Copy::Free(path, stat, kind)) => self.adopt(slot, &path, &stat, kind),
             Some(Copy::Shipped) => self.finish(slot),

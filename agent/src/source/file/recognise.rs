@@ -22,6 +22,8 @@ const MOST_COMPARED: usize = 32;
 /// Files whose names are not related are taken for copies only if they repeat at least this much: short files
 /// are easily equal by chance, and to pass over one would be a loss.
 const EVIDENCE: u64 = 256;
+/// Fewer first bytes than this say nothing.
+pub(super) const MEANINGFUL: usize = 32;
 /// A file that may be a copy waits at most so many times `hold` while it grows.
 const MOST_HOLDS: u64 = 60;
 
@@ -232,12 +234,12 @@ impl FileSource {
 
     fn origin(&mut self, slot: Slot, head: &[u8]) -> Origin {
         let mut perhaps = false;
-        self.look_at_namesakes(slot);
+        let namesakes = self.look_at_namesakes(slot);
         let entry = self.table.get(slot);
         if entry.is_minted() || entry.state == State::Free {
             return Origin::Settled;
         }
-        for other in self.candidates(slot, head) {
+        for other in self.candidates(slot, head, namesakes) {
             // A file that was truncated a moment ago would be compared with what it is no longer.
             if matches!(self.table.get(other).state, State::Live | State::Nameless) {
                 self.look(other);
@@ -265,9 +267,10 @@ impl FileSource {
 
     /// An idle file may have grown since it was looked at, and then been copied: files whose names the new one's
     /// name seems to be made of (`a.log` for `a.log.1` and `a-2026.log`) are looked at first.
-    fn look_at_namesakes(&mut self, slot: Slot) {
+    fn look_at_namesakes(&mut self, slot: Slot) -> Vec<Slot> {
         let place = self.table.get(slot).place().to_path_buf();
-        let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return };
+        let mut namesakes = Vec::new();
+        let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return namesakes };
         let extension = place.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         for (end, _) in name.char_indices().skip(1) {
             let stem = &name[..end];
@@ -277,17 +280,20 @@ impl FileSource {
                     && self.table.get(other).state == State::Live
                 {
                     self.look(other);
+                    namesakes.push(other);
                 }
             }
         }
+        namesakes
     }
 
-    /// Sources of the same folder that begin as `head` does, the likeliest first.
-    fn candidates(&self, slot: Slot, head: &[u8]) -> Vec<Slot> {
+    /// Sources of the same folder that begin as `head` does, the likeliest first. Of the namesakes even those that
+    /// too few bytes are there of to say that.
+    fn candidates(&self, slot: Slot, head: &[u8], namesakes: Vec<Slot>) -> Vec<Slot> {
         let new = self.table.get(slot);
         let folder = new.place().parent();
         let mut found: Vec<(bool, usize, Slot)> = Vec::new();
-        for other in self.table.alike(head) {
+        for other in self.table.alike(head).chain(namesakes) {
             let entry = self.table.get(other);
             let near = entry.place().parent() == folder || entry.path.parent() == folder;
             // The log that replaces a renamed one begins anew, however alike it begins.
@@ -299,6 +305,7 @@ impl FileSource {
             }
         }
         found.sort_unstable();
+        found.dedup();
         found.into_iter().take(MOST_COMPARED).map(|(_, _, other)| other).collect()
     }
 
@@ -324,7 +331,8 @@ impl FileSource {
         if gone {
             // What comes anew under the same name is no copy, unless it repeats a lot; and where nothing was
             // shipped or is owed, there is nothing to continue.
-            let enough = offset >= EVIDENCE || (new.path != old.path && (offset > 0 || old.owed() > 0));
+            let other_name = new.path != old.path && old.head.len() >= MEANINGFUL;
+            let enough = offset >= EVIDENCE || (other_name && (offset > 0 || old.owed() > 0));
             return Ok(enough && new.size >= offset && fingerprint::has_tail(&open.file, offset, old.tail)?);
         }
         if offset > 0 && new.size >= offset {
