@@ -12,7 +12,7 @@ use super::FileSource;
 use super::fingerprint;
 use super::gzip;
 use super::look::open;
-use super::recognise::common_prefix;
+use super::recognise::{MEANINGFUL, common_prefix};
 use super::rows::Kind;
 use super::stat::Stat;
 use super::table::{Slot, State, Tracked};
@@ -72,6 +72,10 @@ impl FileSource {
 
     /// Looks for the content of a source whose file is gone; nothing is counted as lost yet.
     pub(super) fn find_copy_of_missing(&mut self, slot: Slot) {
+        // Any file might begin with so few bytes.
+        if self.table.get(slot).head.len() < MEANINGFUL {
+            return;
+        }
         match self.copy_of(slot) {
             Some(Copy::Free(path, stat, kind)) => self.adopt(slot, &path, &stat, kind),
             Some(Copy::Shipped) => self.finish(slot),
@@ -102,10 +106,15 @@ impl FileSource {
     /// The source goes on in this file.
     pub(super) fn adopt(&mut self, slot: Slot, path: &Path, stat: &Stat, kind: Kind) {
         tracing::info!(source = self.table.get(slot).source.0, path = %path.display(), "source goes on in a copy");
-        if let Some(undecided) = self.table.at_inode(stat.identity)
-            && undecided != slot
+        if let Some(other) = self.table.at_inode(stat.identity)
+            && other != slot
         {
-            self.drop_entry(undecided);
+            if self.table.get(other).is_minted() {
+                // Its inode is this file's now, so its own file is gone.
+                self.lost(other);
+            } else {
+                self.drop_entry(other);
+            }
         }
         let once = self.once;
         self.table.change(slot, |entry| {
@@ -143,7 +152,8 @@ impl FileSource {
         let mut shipped = false;
         let owes = entry.owed() > 0;
         for (path, stat) in self.files_beside(slot) {
-            let follower = self.table.at_inode(stat.identity);
+            let same = |other: &Slot| self.table.get(*other).identity.may_be(stat.identity);
+            let follower = self.table.at_inode(stat.identity).filter(same);
             if follower == Some(slot) {
                 continue;
             }

@@ -116,6 +116,10 @@ impl FileSource {
             && self.table.get(slot).identity.ino == ino
             && self.table.get(slot).state != State::Stored
         {
+            // Without events nobody else tells that the number was given to a new file.
+            if !path.parent().is_some_and(|folder| self.watch.is_watching(folder)) {
+                self.looks.by(&mut self.table, slot, self.now);
+            }
             return;
         }
         if self.globs.wants(path) {

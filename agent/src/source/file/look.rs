@@ -259,6 +259,7 @@ impl FileSource {
             self.nameless.push(slot);
         }
         self.observe(slot, &stat);
+        self.bound_deleted();
     }
 
     /// The file lies at another place now.

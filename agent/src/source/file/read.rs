@@ -178,7 +178,7 @@ impl FileSource {
             self.truncated(slot);
             return Ok(false);
         }
-        if have == 0 && head.starts_with(&gzip::MAGIC) && entry.position.offset == 0 {
+        if have < gzip::MAGIC.len() && head.starts_with(&gzip::MAGIC) && entry.position.offset == 0 {
             self.table.change(slot, |entry| entry.kind = Kind::Gzip);
             self.want_reading(slot);
             return Ok(false);

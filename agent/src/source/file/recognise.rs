@@ -22,6 +22,8 @@ const MOST_COMPARED: usize = 32;
 /// Files whose names are not related are taken for copies only if they repeat at least this much: short files
 /// are easily equal by chance, and to pass over one would be a loss.
 const EVIDENCE: u64 = 256;
+/// Fewer first bytes than this say nothing.
+pub(super) const MEANINGFUL: usize = 32;
 /// A file that may be a copy waits at most so many times `hold` while it grows.
 const MOST_HOLDS: u64 = 60;
 
@@ -146,8 +148,7 @@ impl FileSource {
         if early {
             return self.hold(slot, &head);
         }
-        let origin = self.origin(slot, &head);
-        match origin {
+        match self.origin(slot, &head) {
             Origin::Own => self.own(slot, &head),
             Origin::Continues(old) => self.continue_with(old, slot),
             Origin::PerhapsCopy => self.hold(slot, &head),
@@ -163,7 +164,7 @@ impl FileSource {
         let file = Arc::clone(&open.file);
         let head = fingerprint::read_head(&file, entry.size)?;
         if !head.starts_with(&gzip::MAGIC) {
-            return Ok((head, false));
+            return Ok((head.clone(), !head.is_empty() && gzip::MAGIC.starts_with(&head)));
         }
         self.table.change(slot, |entry| entry.kind = Kind::Gzip);
         gzip::head(&file)
@@ -233,12 +234,12 @@ impl FileSource {
 
     fn origin(&mut self, slot: Slot, head: &[u8]) -> Origin {
         let mut perhaps = false;
-        self.look_at_namesakes(slot);
+        let namesakes = self.look_at_namesakes(slot);
         let entry = self.table.get(slot);
         if entry.is_minted() || entry.state == State::Free {
             return Origin::Settled;
         }
-        for other in self.candidates(slot, head) {
+        for other in self.candidates(slot, head, namesakes) {
             // A file that was truncated a moment ago would be compared with what it is no longer.
             if matches!(self.table.get(other).state, State::Live | State::Nameless) {
                 self.look(other);
@@ -246,11 +247,11 @@ impl FileSource {
                 if entry.is_minted() || entry.state == State::Free {
                     return Origin::Settled;
                 }
-                if self.table.get(other).state == State::Adrift {
-                    // It is gone or was renamed; at the next look we know.
-                    perhaps = true;
-                    continue;
-                }
+            }
+            if self.table.get(other).state == State::Adrift {
+                // It is gone or was renamed; at the next look we know.
+                perhaps = true;
+                continue;
             }
             let entry = self.table.get(other);
             let gone = matches!(entry.state, State::Gone { .. } | State::Missing { .. });
@@ -266,9 +267,10 @@ impl FileSource {
 
     /// An idle file may have grown since it was looked at, and then been copied: files whose names the new one's
     /// name seems to be made of (`a.log` for `a.log.1` and `a-2026.log`) are looked at first.
-    fn look_at_namesakes(&mut self, slot: Slot) {
+    fn look_at_namesakes(&mut self, slot: Slot) -> Vec<Slot> {
         let place = self.table.get(slot).place().to_path_buf();
-        let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return };
+        let mut namesakes = Vec::new();
+        let Some(name) = place.file_name().and_then(|name| name.to_str()) else { return namesakes };
         let extension = place.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         for (end, _) in name.char_indices().skip(1) {
             let stem = &name[..end];
@@ -278,29 +280,32 @@ impl FileSource {
                     && self.table.get(other).state == State::Live
                 {
                     self.look(other);
+                    namesakes.push(other);
                 }
             }
         }
+        namesakes
     }
 
-    /// Sources of the same folder that begin as `head` does, the likeliest first.
-    fn candidates(&self, slot: Slot, head: &[u8]) -> Vec<Slot> {
+    /// Sources of the same folder that begin as `head` does, the likeliest first. Of the namesakes even those that
+    /// too few bytes are there of to say that.
+    fn candidates(&self, slot: Slot, head: &[u8], namesakes: Vec<Slot>) -> Vec<Slot> {
         let new = self.table.get(slot);
         let folder = new.place().parent();
         let mut found: Vec<(bool, usize, Slot)> = Vec::new();
-        for other in self.table.alike(head) {
+        for other in self.table.alike(head).chain(namesakes) {
             let entry = self.table.get(other);
             let near = entry.place().parent() == folder || entry.path.parent() == folder;
             // The log that replaces a renamed one begins anew, however alike it begins.
             let successor = entry.state == State::Live && entry.path == new.path && entry.place.is_some();
-            let known =
-                matches!(entry.state, State::Live | State::Nameless | State::Missing { .. } | State::Gone { .. });
+            let known = !matches!(entry.state, State::Stored | State::Held { .. } | State::Free);
             if other != slot && entry.is_minted() && near && known && !successor {
                 let lives = matches!(entry.state, State::Live | State::Nameless);
                 found.push((lives, usize::MAX - common_prefix(&entry.path, &new.path), other));
             }
         }
         found.sort_unstable();
+        found.dedup();
         found.into_iter().take(MOST_COMPARED).map(|(_, _, other)| other).collect()
     }
 
@@ -324,8 +329,10 @@ impl FileSource {
         }
         let offset = old.position.offset;
         if gone {
-            // What comes anew under the same name is no copy, unless it repeats a lot.
-            let enough = offset >= EVIDENCE || new.path != old.path;
+            // What comes anew under the same name is no copy, unless it repeats a lot; and where nothing was
+            // shipped or is owed, there is nothing to continue.
+            let other_name = new.path != old.path && old.head.len() >= MEANINGFUL;
+            let enough = offset >= EVIDENCE || (other_name && (offset > 0 || old.owed() > 0));
             return Ok(enough && new.size >= offset && fingerprint::has_tail(&open.file, offset, old.tail)?);
         }
         if offset > 0 && new.size >= offset {

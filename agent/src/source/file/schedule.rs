@@ -42,11 +42,13 @@ impl Looks {
         }
     }
 
-    /// After a look: soon if the file grew, else later than the last time.
+    /// After a look: soon if the file grew, later the longer it has not.
     pub(super) fn after(&mut self, table: &mut Table, slot: Slot, now: Tick, grew: bool) {
         let slowest = IDLE.max((table.live() * 1000 / LOOKS_PER_SECOND) as u32);
         let entry = table.get_mut(slot);
-        entry.interval = if grew { ACTIVE } else { (entry.interval + entry.interval / 2).clamp(ACTIVE, slowest) };
+        // In proportion to how long it has been quiet, however often somebody had it looked at meanwhile.
+        let quiet = if grew { 0 } else { now.saturating_sub(entry.grown_at) };
+        entry.interval = u32::try_from(quiet / 8).unwrap_or(slowest).clamp(ACTIVE, slowest);
         let due = now + Tick::from(entry.interval);
         let due = if entry.interval > 200 { due.next_multiple_of(IDLE_GRID) } else { due };
         self.at(table, slot, due);
