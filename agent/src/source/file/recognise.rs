@@ -35,6 +35,8 @@ enum Origin {
     Continues(Slot),
     /// It has the content of a source whose file lives.
     PerhapsCopy,
+    /// It has the content of a source whose file was deleted and is still being read.
+    Copy,
     /// Looking at the others showed what it is.
     Settled,
 }
@@ -152,6 +154,7 @@ impl FileSource {
             Origin::Own => self.own(slot, &head),
             Origin::Continues(old) => self.continue_with(old, slot),
             Origin::PerhapsCopy => self.hold(slot, &head),
+            Origin::Copy => self.keep_holding(slot),
             Origin::Settled => {}
         }
     }
@@ -208,6 +211,15 @@ impl FileSource {
         self.looks.at(&mut self.table, slot, now + 100);
     }
 
+    /// The other's descriptor has all that this file has; what it has more is read when the other is finished.
+    fn keep_holding(&mut self, slot: Slot) {
+        let now = self.now;
+        if self.table.get(slot).state != State::Nameless {
+            self.table.change(slot, |entry| entry.state = State::Held { since: now });
+        }
+        self.looks.at(&mut self.table, slot, now + 100);
+    }
+
     /// A held file: has it grown, is it still there, is the file that it resembles?
     pub(super) fn look_at_held(&mut self, slot: Slot) {
         let entry = self.table.get(slot);
@@ -233,7 +245,7 @@ impl FileSource {
     }
 
     fn origin(&mut self, slot: Slot, head: &[u8]) -> Origin {
-        let mut perhaps = false;
+        let (mut perhaps, mut copy) = (false, false);
         let namesakes = self.look_at_namesakes(slot);
         let entry = self.table.get(slot);
         if entry.is_minted() || entry.state == State::Free {
@@ -257,12 +269,17 @@ impl FileSource {
             let gone = matches!(entry.state, State::Gone { .. } | State::Missing { .. });
             match self.same_content(slot, head, other) {
                 Ok(true) if gone => return Origin::Continues(other),
+                Ok(true) if self.table.get(other).state == State::Nameless => copy = true,
                 Ok(true) => perhaps = true,
                 Ok(false) => {}
                 Err(error) => self.warn(slot, &error, "file can't be compared"),
             }
         }
-        if perhaps { Origin::PerhapsCopy } else { Origin::Own }
+        match (copy, perhaps) {
+            (true, _) => Origin::Copy,
+            (false, true) => Origin::PerhapsCopy,
+            (false, false) => Origin::Own,
+        }
     }
 
     /// An idle file may have grown since it was looked at, and then been copied: files whose names the new one's

@@ -2,6 +2,7 @@
 //! the rows committed so far.
 
 mod basics;
+mod figures;
 mod random;
 mod rig;
 mod rotation;
