@@ -176,9 +176,12 @@ impl Recovery<'_> {
                 }
             }
         }
-        let (mut end, mut last_seq, mut damaged) = (found.len, before, false);
+        let (mut end, mut last_seq, mut damaged, mut unsure) = (found.len, before, false, None);
         for (offset, seq, sound) in steps {
             let expected = seq.unwrap_or(last_seq + 1);
+            if expected > self.frontier {
+                unsure.get_or_insert(offset);
+            }
             if expected > follows || (!sound && expected > self.frontier) {
                 end = offset;
                 break;
@@ -189,6 +192,15 @@ impl Recovery<'_> {
         let found = &mut self.found[at];
         if end < found.len {
             found.disk.truncate(end)?;
+        }
+        // The process before may have ended after a failed sync: the system then takes the pages of the tail for
+        // written, and would not write them at the next sync. Writing them again makes it.
+        let mut written = unsure.unwrap_or(end);
+        while written < end {
+            let mut piece = vec![0; (end - written).min(1 << 20) as usize];
+            found.disk.read_at(written, &mut piece)?;
+            found.disk.write_at(written, &[&piece])?;
+            written += piece.len() as u64;
         }
         found.disk.sync()?;
         (found.end, found.len, found.last_seq, found.damaged) = (end, end, last_seq, damaged);
