@@ -62,7 +62,14 @@ impl State {
     /// Segments in which nothing is owed and no row is needed, but not the newest.
     pub(super) fn settled(&self, newest: u64) -> Vec<u64> {
         let idle = self.segments.iter().filter(|(number, segment)| **number != newest && segment.live == 0);
-        idle.map(|(number, _)| *number).filter(|number| self.rows_covered(*number)).collect()
+        let numbers = idle.map(|(number, _)| *number);
+        numbers.filter(|number| self.rows_covered(*number) && !self.ends_another(*number)).collect()
+    }
+
+    /// Whether the segment's head is what says where the one before it ends: that one was not sealed, and may
+    /// have frames that were written again behind this head.
+    fn ends_another(&self, number: u64) -> bool {
+        self.segments.range(..number).next_back().is_some_and(|(_, before)| before.trailer.is_none())
     }
 
     /// The oldest segment worth a rewrite: less than half of it is live, and the log is more than twice as long
@@ -77,7 +84,8 @@ impl State {
             return None;
         }
         let sparse = |(number, s): &(&u64, &Segment)| {
-            **number != newest && s.trailer.is_some() && s.live > 0 && s.live_bytes * 2 < s.bytes
+            let small = s.live > 0 && s.live_bytes * 2 < s.bytes;
+            **number != newest && s.trailer.is_some() && small && !self.ends_another(**number)
         };
         self.segments.iter().find(sparse).map(|(number, _)| *number)
     }

@@ -18,6 +18,7 @@ mod ledger;
 mod open;
 mod quota;
 mod recover;
+mod recover_rows;
 mod retain;
 mod segment;
 mod steps;

@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use super::base;
 use super::frame::{Entry, Head, Meta, SegmentMarks, Summary, Trailer};
 use super::fs::{Disk, Fs};
 use super::identity::{Dirs, io_error};
@@ -46,17 +45,17 @@ struct Found {
     damaged: bool,
 }
 
-struct Recovery<'a> {
-    fs: &'a dyn Fs,
-    dirs: &'a Dirs,
-    state: State,
+pub(super) struct Recovery<'a> {
+    pub(super) fs: &'a dyn Fs,
+    pub(super) dirs: &'a Dirs,
+    pub(super) state: State,
     found: Vec<Found>,
     frontier: u64,
     lost: u64,
     replayed: Vec<(u32, Vec<u64>)>,
     /// Pipeline → rows are taken from frames behind this sequence.
-    start: HashMap<u32, u64>,
-    rewrite_view: Vec<u32>,
+    pub(super) start: HashMap<u32, u64>,
+    pub(super) rewrite_view: Vec<u32>,
 }
 
 pub(super) fn recover(fs: &dyn Fs, dirs: &Dirs, seen: view::Content) -> Result<Recovered, StoreError> {
@@ -177,9 +176,12 @@ impl Recovery<'_> {
                 }
             }
         }
-        let (mut end, mut last_seq, mut damaged) = (found.len, before, false);
+        let (mut end, mut last_seq, mut damaged, mut unsure) = (found.len, before, false, None);
         for (offset, seq, sound) in steps {
             let expected = seq.unwrap_or(last_seq + 1);
+            if expected > self.frontier {
+                unsure.get_or_insert(offset);
+            }
             if expected > follows || (!sound && expected > self.frontier) {
                 end = offset;
                 break;
@@ -190,6 +192,15 @@ impl Recovery<'_> {
         let found = &mut self.found[at];
         if end < found.len {
             found.disk.truncate(end)?;
+        }
+        // The process before may have ended after a failed sync: the system then takes the pages of the tail for
+        // written, and would not write them at the next sync. Writing them again makes it.
+        let mut written = unsure.unwrap_or(end);
+        while written < end {
+            let mut piece = vec![0; (end - written).min(1 << 20) as usize];
+            found.disk.read_at(written, &mut piece)?;
+            found.disk.write_at(written, &[&piece])?;
+            written += piece.len() as u64;
         }
         found.disk.sync()?;
         (found.end, found.len, found.last_seq, found.damaged) = (end, end, last_seq, damaged);
@@ -276,74 +287,6 @@ impl Recovery<'_> {
             segment.rows = rows.into_iter().collect();
         }
         Ok(())
-    }
-
-    /// Each pipeline's rows as the view or its newest base has them, whichever is later.
-    fn choose_rows(&mut self, mut seen: view::Content, head: &Head) -> io::Result<()> {
-        let mut bases: HashMap<String, u64> = HashMap::new();
-        for name in self.fs.list(&self.dirs.bases)? {
-            match base::parse_name(&name) {
-                Some((pipeline, began)) => {
-                    let newest = bases.entry(pipeline.to_owned()).or_default();
-                    *newest = began.max(*newest);
-                }
-                None => self.fs.unlink(&self.dirs.bases.join(name))?,
-            }
-        }
-        let named = seen.rows.keys().chain(bases.keys()).chain(head.bases.iter().map(|(name, _)| name));
-        for name in named {
-            self.state.pipeline(name);
-        }
-        for number in 0..self.state.pipelines.len() as u32 {
-            let Some(name) = self.state.of(number).map(|p| p.name.clone()) else { continue };
-            let began = bases.get(&*name).copied();
-            let needed = head.bases.iter().find(|(of, _)| **of == *name).map_or(0, |(_, began)| *began);
-            let by_view =
-                !seen.large.contains(&*name) && seen.applied > 0 && seen.applied >= began.unwrap_or(0).max(needed);
-            let rows = seen.rows.remove(&*name).unwrap_or_default();
-            let stale = !by_view && !rows.is_empty();
-            let (rows, start) = if by_view { (rows, seen.applied) } else { (Vec::new(), 0) };
-            self.take_rows(number, rows, start);
-            if by_view || self.take_base(number, &name, began, needed)? || stale {
-                if !by_view {
-                    self.rewrite_view.push(number);
-                }
-                if by_view && let Some(began) = began {
-                    let size = self.fs.open(&self.dirs.bases.join(base::name(&name, began)))?.len()?;
-                    self.state.pipelines[number as usize].base = Some((began, size));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn take_rows(&mut self, number: u32, rows: Vec<(u64, Box<[u8]>)>, start: u64) {
-        self.start.insert(number, start);
-        if let Some(pipeline) = self.state.of(number) {
-            pipeline.rows = rows.into_iter().collect();
-        }
-    }
-
-    /// Rows from the newest base; parks the pipeline if the base it needs can't be read.
-    fn take_base(&mut self, number: u32, name: &str, began: Option<u64>, needed: u64) -> io::Result<bool> {
-        let read = match began {
-            Some(began) => base::read(self.fs, &self.dirs.bases.join(base::name(name, began)))?,
-            None => None,
-        };
-        match read.filter(|base| base.pipeline == name && base.began >= needed) {
-            Some(base) => {
-                self.take_rows(number, base.rows, base.began);
-                self.state.pipelines[number as usize].base = Some((base.began, base.bytes));
-                Ok(true)
-            }
-            None if began.is_some() || needed > 0 => {
-                let why = format!("the positions of {name} are lost: their base and sled are both damaged or gone");
-                self.state.notes.insert("positions", why.clone());
-                self.state.pipelines[number as usize].parked = Some(why);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
     }
 
     /// Goes through all frames that still say something: rows behind what was chosen, settlements since the

@@ -32,8 +32,8 @@ struct Content {
     current: Vec<u8>,
     /// Since the last sync.
     pending: Vec<Change>,
-    /// A sync failed: what was pending then may never reach the disk.
-    doomed: bool,
+    /// A sync failed when these were pending: the system forgets to write them, and no later sync will.
+    forgotten: Vec<Change>,
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
@@ -170,7 +170,8 @@ impl Sim {
         world.pending_names[..kept].iter().for_each(|change| set_name(&mut names, change));
         for file in &mut files {
             let mut bytes = std::mem::take(&mut file.durable);
-            for change in std::mem::take(&mut file.pending) {
+            let forgotten = std::mem::take(&mut file.forgotten);
+            for change in forgotten.into_iter().chain(std::mem::take(&mut file.pending)) {
                 match (dice.roll(3), change) {
                     (0, change) => apply(&mut bytes, &change),
                     (1, Change::Write(at, mut data)) => {
@@ -180,7 +181,7 @@ impl Sim {
                     _ => {}
                 }
             }
-            *file = Content { durable: bytes.clone(), current: bytes, pending: Vec::new(), doomed: false };
+            *file = Content { durable: bytes.clone(), current: bytes, ..Content::default() };
         }
         let seen = world.seen.clone();
         let durable_names = names.clone();
@@ -303,13 +304,20 @@ impl Disk for SimFile {
         world.call("sync", &self.kind)?;
         if world.failing_syncs > 0 && self.kind == "segment" {
             world.failing_syncs -= 1;
-            world.files[self.id].doomed = true;
+            let file = &mut world.files[self.id];
+            file.forgotten.append(&mut file.pending);
             return Err(io::Error::other("the disk failed"));
         }
+        let mut dice = Dice((world.dice ^ world.calls) | 1);
         let file = &mut world.files[self.id];
-        if !file.doomed {
-            file.durable = file.current.clone();
-            file.pending.clear();
+        // What was forgotten lies below what was written since, or does not exist; a length is never forgotten.
+        for change in std::mem::take(&mut file.forgotten) {
+            if matches!(change, Change::Truncate(_)) || dice.roll(2) == 0 {
+                apply(&mut file.durable, &change);
+            }
+        }
+        for change in std::mem::take(&mut file.pending) {
+            apply(&mut file.durable, &change);
         }
         Ok(())
     }
