@@ -38,7 +38,11 @@ pub(super) struct Rig {
 impl Rig {
     /// Follows `globs` (relative to a fresh folder) by looking alone: no event can come in between.
     pub(super) fn new(globs: &[&str]) -> Rig {
-        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().without_time().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_test_writer()
+            .without_time()
+            .try_init();
         let folder = tempfile::tempdir().unwrap();
         let paths = globs.iter().map(|glob| format!("{}/{glob}", folder.path().display())).collect();
         let plan = FilePlan { paths, watch: false, rescan: Duration::from_millis(40), ..FilePlan::default() };
