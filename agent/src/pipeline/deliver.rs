@@ -90,7 +90,7 @@ pub(super) struct Delivering<D> {
     pub(super) flights: JoinSet<Outcome>,
     /// What each flight carries, should it never land.
     aboard: HashMap<Id, (Arc<str>, Work)>,
-    /// Settlements with so many dead letters, until they are durable.
+    /// Settlements, with so many dead letters, until they are durable.
     pub(super) receipts: JoinSet<(Arc<str>, u64, Result<(), StoreError>)>,
     /// The lane whose turn it was last.
     turn: Option<Arc<str>>,

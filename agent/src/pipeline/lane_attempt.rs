@@ -111,6 +111,9 @@ pub(super) async fn attempt<D: Door>(shared: Arc<Shared<D>>, index: Arc<str>, wo
     let mut outcome = Outcome::new(index, work);
     outcome.ended = match run(&shared, &mut outcome).await {
         Ok(ended) => ended,
+        Err(Whole::ParkSink(refusal)) if matches!(refusal.status, 401 | 403) => {
+            Ended::Whole(renew(&shared).await.err().unwrap_or(Whole::ParkSink(refusal)))
+        }
         Err(whole) => Ended::Whole(whole),
     };
     outcome
@@ -151,9 +154,6 @@ async fn introduce<D: Door>(shared: &Arc<Shared<D>>) -> Result<Arc<Identity>, Wh
         Err(failure) => {
             let whole =
                 deliver::judge_question(&failure, "asking which cluster this is").err().unwrap_or_else(stopping);
-            if matches!(&whole, Whole::ParkSink(refusal) if matches!(refusal.status, 401 | 403)) {
-                renew(shared).await?;
-            }
             return Err(whole);
         }
     };
@@ -180,11 +180,6 @@ async fn refused<D: Door>(shared: &Arc<Shared<D>>, index: &str, work: &mut Work,
             work.pieces.iter_mut().for_each(|piece| piece.sent = true);
         }
         Whole::Retry { .. } => work.pieces.iter_mut().for_each(|piece| piece.sent = true),
-        Whole::ParkSink(refusal) if matches!(refusal.status, 401 | 403) => {
-            if let Err(again) = renew(shared).await {
-                return again;
-            }
-        }
         Whole::ParkLane(refusal) => parked(shared, index, refusal).await,
         _ => {}
     }

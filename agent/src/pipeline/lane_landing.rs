@@ -77,18 +77,19 @@ impl<D: Door> Delivering<D> {
         let (door, dead) = (self.shared.door.clone(), rested.dead.len() as u64);
         let told = tokio::task::spawn_blocking(move || door.settle(rested.settled, rested.dead)).await;
         match told {
-            Ok(Ok(receipt)) if dead > 0 => {
+            Ok(Ok(receipt)) => {
                 self.receipts.spawn(async move { (index, dead, receipt.await.unwrap_or(Err(StoreError::Stopped))) });
             }
-            Ok(Ok(_)) => {} // a settlement that is lost in a crash means that documents are sent again, as no-ops
             Ok(Err(error)) => self.unsettled(&index, &error, now),
             Err(_) => {}
         }
     }
 
-    /// A settlement with dead letters is durable, or can't be.
+    /// A settlement is durable, or can't be. (One that is lost in a crash means that documents are sent again, as
+    /// no-ops; it is waited for because of its dead letters, and to count what is owed when it has been applied.)
     pub(super) fn receipt(&mut self, index: &Arc<str>, dead: u64, result: Result<(), StoreError>) {
         match result {
+            Ok(()) if dead == 0 => {}
             Ok(()) => {
                 self.shared.metrics.dead_letters.inc_by(dead);
                 self.lanes.get_mut(index).filter(|lane| lane.is_parked_for_the_store()).into_iter().for_each(unpark);
