@@ -1,5 +1,6 @@
 //! The three steps that cost the most: encode a chunk, append a frame, read a bulk answer.
 //! `cargo bench -p splashdam`. What a whole run costs is measured by `tests/bench`.
+#![allow(clippy::unwrap_used)]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use splashdam::bench::{Log, encode, judge};

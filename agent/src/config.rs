@@ -172,28 +172,14 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
 
 /// The plans of the given job files, or everything that is wrong with any of them.
 pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<Plan>, Problems> {
-    let (found, problems) = examine_files(files);
-    problems.refuse_or(Some(found.into_iter().filter_map(|found| found.plan).collect()))
-}
-
-/// The given job files, each with the `datasources.toml` beside it.
-pub(crate) fn examine_files(files: &[PathBuf]) -> (Vec<Found>, Problems) {
     let mut problems = Problems::default();
-    let mut known: BTreeMap<PathBuf, Datasources> = BTreeMap::new();
     let mut found = Vec::new();
     for file in files {
-        let beside = Datasources::beside(file);
-        let datasources = known.entry(beside).or_insert_with_key(|beside| {
-            let (datasources, more) = Datasources::load(beside, OWN_VIEW);
-            problems.extend(more);
-            datasources
-        });
-        let (plan, more) = job::examine(file, datasources, OWN_VIEW);
-        problems.extend(more);
+        let plan = job::load(file).map_err(|more| problems.extend(more)).ok();
         found.push(Found { file: file.clone(), plan });
     }
     refuse_doubles(&mut found, &mut problems);
-    (found, problems)
+    problems.refuse_or(Some(found.into_iter().filter_map(|found| found.plan).collect()))
 }
 
 /// Every `*.toml` of the folder but hidden ones and the datasources, by name.

@@ -3,7 +3,6 @@
 //! `source` brings bytes with positions, `decode` makes documents of them, `encode` makes gzip bulk bodies,
 //! `store` commits bodies and positions in one step, `deliver` talks to Elasticsearch. Rooms do not know each
 //! other; `pipeline` is the corridor that connects them, `control` lets an operator look in.
-#![allow(dead_code, unused_imports)] // while the house is being built
 
 // How it is started, and what every room may use.
 pub mod bench;

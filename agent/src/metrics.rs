@@ -14,12 +14,18 @@ struct Labels {
 type Counts = Family<Labels, Counter>;
 type Levels = Family<Labels, Gauge>;
 
+/// A metric's name, its help text, and where its cell is among a pipeline's.
+type Row<C> = (&'static str, &'static str, fn(&mut PipelineMetrics) -> &mut C);
+
 /// The agent's registry; hands out one set of counters for each pipeline.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     counts: Vec<(&'static str, Counts)>,
     levels: Vec<(&'static str, Levels)>,
+    /// Segment files of the store, and their bytes.
+    pub(crate) segments: Gauge,
+    pub(crate) disk_bytes: Gauge,
 }
 
 /// One pipeline's counters. Cheap to clone; a clone counts into the same cells.
@@ -37,6 +43,8 @@ pub(crate) struct PipelineMetrics {
     pub(crate) committed_records: Counter,
     pub(crate) committed_bytes: Counter,
     pub(crate) dropped_records: Counter,
+    /// Records whose stored bytes were found damaged.
+    pub(crate) quarantined_records: Counter,
     pub(crate) acknowledged_records: Counter,
     /// Acknowledged because the index had them already (409 on a resend).
     pub(crate) duplicate_records: Counter,
@@ -57,7 +65,7 @@ pub(crate) struct PipelineMetrics {
     pub(crate) last_acknowledged_seconds: Gauge,
 }
 
-const COUNTS: &[(&str, &str, fn(&mut PipelineMetrics) -> &mut Counter)] = &[
+const COUNTS: &[Row<Counter>] = &[
     ("read_bytes", "bytes read from the source", |m| &mut m.read_bytes),
     ("read_records", "records read from the source", |m| &mut m.read_records),
     ("gap_bytes", "bytes the source had that can't be read any more", |m| &mut m.gap_bytes),
@@ -69,6 +77,7 @@ const COUNTS: &[(&str, &str, fn(&mut PipelineMetrics) -> &mut Counter)] = &[
     ("committed_records", "records made durable on the local disk", |m| &mut m.committed_records),
     ("committed_bytes", "compressed bytes made durable", |m| &mut m.committed_bytes),
     ("dropped_records", "records dropped by when_full", |m| &mut m.dropped_records),
+    ("quarantined_records", "records whose stored bytes were found damaged", |m| &mut m.quarantined_records),
     ("acknowledged_records", "records that Elasticsearch has taken", |m| &mut m.acknowledged_records),
     ("duplicate_records", "acknowledged records that the index had already", |m| &mut m.duplicate_records),
     ("dead_letters", "records refused for good, kept as dead letters", |m| &mut m.dead_letters),
@@ -79,7 +88,7 @@ const COUNTS: &[(&str, &str, fn(&mut PipelineMetrics) -> &mut Counter)] = &[
     ("foreign_version", "external versions issued by someone else", |m| &mut m.foreign_version),
 ];
 
-const LEVELS: &[(&str, &str, fn(&mut PipelineMetrics) -> &mut Gauge)] = &[
+const LEVELS: &[Row<Gauge>] = &[
     ("lag_bytes", "bytes ready in the source and not read yet", |m| &mut m.lag_bytes),
     ("files", "files followed", |m| &mut m.files),
     ("owed_bytes", "compressed bytes committed and not acknowledged", |m| &mut m.owed_bytes),
@@ -104,7 +113,10 @@ impl Metrics {
             registry.register(*name, *help, family.clone());
             levels.push((*name, family));
         }
-        Metrics { registry, counts, levels }
+        let (segments, disk_bytes) = (Gauge::default(), Gauge::default());
+        registry.register("segments", "segment files of the store", segments.clone());
+        registry.register("disk_bytes", "bytes of the store's segment files", disk_bytes.clone());
+        Metrics { registry, counts, levels, segments, disk_bytes }
     }
 
     /// The counters of pipeline `id`, made on first use.

@@ -21,7 +21,7 @@ pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Ex
     let plans = match config::load_files(jobs) {
         Ok(plans) => plans,
         Err(problems) => {
-            complain(&problems);
+            complain(problems);
             return Exit::Problems;
         }
     };
@@ -33,7 +33,7 @@ pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Ex
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("can't start: {error}"));
+            complain(format!("can't start: {error}"));
             return Exit::Failed;
         }
     };
@@ -66,7 +66,7 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
         line.show(&agent);
         let failures = agent.failures();
         if !failures.is_empty() {
-            failures.iter().for_each(|why| complain(why));
+            failures.iter().for_each(complain);
             break Exit::Failed;
         }
         if once && agent.finished() {
@@ -80,7 +80,7 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
         std::process::exit(Exit::Failed as i32); // asked twice: at once
     });
     if let Err(why) = tokio::task::block_in_place(|| agent.stop(STOP_WITHIN)) {
-        complain(&why);
+        complain(why);
     }
     exit
 }
@@ -107,7 +107,7 @@ impl Signals {
 
 /// The exit code and message for an agent that did not start.
 pub(super) fn start_failed(error: &StartError) -> Exit {
-    complain(&error.to_string());
+    complain(error);
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
         StartError::Store(_) => Exit::Store,
@@ -116,7 +116,7 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
 }
 
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
-    complain(&error.to_string());
+    complain(error);
     Exit::Failed
 }
 

@@ -18,7 +18,7 @@ pub(super) fn serve(path: &Path) -> Exit {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {
-            complain(&problems);
+            complain(problems);
             return Exit::Problems;
         }
     };
@@ -26,7 +26,7 @@ pub(super) fn serve(path: &Path) -> Exit {
     // A bad job is named and set aside; the good ones run.
     let (mut plans, problems) = config::load_all(&config);
     if !problems.is_empty() {
-        complain(&problems);
+        complain(problems);
     }
     share_buffer(&mut plans, config.buffer_max_bytes);
     let runtime = match super::runtime() {

@@ -24,7 +24,7 @@ pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
         Ok(mut plans) if plans.len() == 1 => plans.remove(0),
         Ok(_) => return failed(&"one job at a time"),
         Err(problems) => {
-            complain(&problems);
+            complain(problems);
             return Exit::Problems;
         }
     };

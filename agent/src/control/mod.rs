@@ -11,4 +11,4 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use server::{ControlError, serve};
+pub(crate) use server::serve;

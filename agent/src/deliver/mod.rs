@@ -27,3 +27,5 @@ pub(crate) use response::{
     Answer, Sent, Trouble, Verdict, Whole, judge, judge_conflict, judge_failure, judge_question,
 };
 pub(crate) use retry::{Backoff, retry_after};
+#[cfg(test)]
+pub(crate) use tls::served;

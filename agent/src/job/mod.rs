@@ -25,8 +25,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub(crate) use datasources::Datasources;
-pub(crate) use problem::{Problem, Problems, Severity};
-pub(crate) use quantity::{show_duration, show_size};
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};
 pub(crate) use variables::Outside;
 
@@ -45,9 +45,12 @@ pub(crate) struct View<'a> {
 /// As this process sees it.
 pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_file };
 
-/// The plan of a job file, or all that is wrong with it. Warnings alone don't refuse a job.
-pub(crate) fn load(path: &Path, datasources: &Datasources) -> Result<Plan, Problems> {
-    let (plan, problems) = examine(path, datasources, OWN_VIEW);
+/// The plan of a job file with the named connections of the `datasources.toml` beside it, or all that is wrong.
+/// Warnings alone don't refuse a job.
+pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
+    let (datasources, mut problems) = Datasources::load(&Datasources::beside(path), OWN_VIEW);
+    let (plan, more) = examine(path, &datasources, OWN_VIEW);
+    problems.extend(more);
     problems.refuse_or(plan)
 }
 

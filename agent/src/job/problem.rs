@@ -69,10 +69,6 @@ impl Problems {
         self.list.extend(more.list);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.list.iter()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -8,7 +8,7 @@ use toml_edit::{Document, Item, TableLike, TomlError, Value};
 
 use super::excerpt::{self, Visible};
 use super::nearest::{nearest, nearest_key};
-use super::problem::{Place, Problem, Problems, Severity};
+use super::problem::{Problem, Problems, Severity};
 use super::variables::Outside;
 
 /// The keys of a kind of file, by section; the section without name is the top level.

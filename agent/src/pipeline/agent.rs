@@ -4,11 +4,12 @@
 //! and leaves the others alone.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use prometheus_client::metrics::counter::Counter;
 use splashdam_api as api;
 use tokio::sync::watch;
 
@@ -195,6 +196,11 @@ impl Agent {
     pub(crate) fn status(&self) -> api::Status {
         let health = self.store.health();
         let pipelines: Vec<_> = self.pipelines.iter().map(status::status).collect();
+        let mut notes = health.degraded.clone();
+        let idle = |id: &String| !self.pipelines.iter().any(|p| p.plan.id == *id);
+        notes.extend(self.store.pipelines().into_iter().filter(idle).map(|id| {
+            format!("the data directory remembers the job {id}, which does not run: what it owes waits until it does")
+        }));
         let failed = pipelines.iter().any(|p| p.state == api::State::Failed);
         api::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -202,7 +208,7 @@ impl Agent {
             agent_id: self.store.agent_id().to_string(),
             started_at: self.started.to_rfc3339(),
             health: if health.degraded.is_empty() && !failed { api::Health::Ok } else { api::Health::Degraded },
-            notes: health.degraded,
+            notes,
             data_dir: self.data_dir.display().to_string(),
             pipelines,
         }
@@ -214,7 +220,13 @@ impl Agent {
             let lanes = running.door.lanes();
             running.metrics.owed_records.set(lanes.iter().map(|l| l.items as i64).sum());
             running.metrics.owed_bytes.set(running.door.owed_bytes() as i64);
+            let kept = running.door.counters(); // since the data directory was made
+            raise(&running.metrics.dropped_records, kept.dropped_items);
+            raise(&running.metrics.quarantined_records, kept.quarantined_items);
         }
+        let health = self.store.health();
+        self.metrics.segments.set(health.segments as i64);
+        self.metrics.disk_bytes.set(health.disk_bytes as i64);
         self.metrics.render()
     }
 
@@ -391,6 +403,11 @@ impl Running {
     pub(super) fn stopping(&self) -> bool {
         self.signals.stop.load(Ordering::Acquire)
     }
+}
+
+/// Sets a counter that someone else counts.
+fn raise(counter: &Counter, to: u64) {
+    counter.inc_by(to.saturating_sub(counter.get()));
 }
 
 fn positions(door: &store::Pipeline) -> Vec<api::Position> {

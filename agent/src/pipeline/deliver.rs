@@ -5,12 +5,12 @@
 //! sleeps until the store has something, an answer comes, or a wait is over. When told to stop it abandons what
 //! flies at once: ids make sending it again harmless.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::lane::{Lane, Rested};
 use super::lane_attempt::{self, Outcome, Shared};
@@ -61,13 +61,13 @@ pub(super) async fn deliver<D: Door>(
         let sleep = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into());
         tokio::select! {
             () = stopped(&mut stop) => break,
-            Some(landed) = delivering.flights.join_next() => match landed {
-                Ok(outcome) => tokio::select! {
+            Some(landed) = delivering.flights.join_next_with_id() => {
+                let Some(outcome) = delivering.landed(landed) else { continue };
+                tokio::select! {
                     () = delivering.land(outcome, Instant::now()) => {}
                     () = stopped(&mut stop) => break, // even if the store is stuck
-                },
-                Err(error) => tracing::error!(%error, "an attempt to deliver ended early"),
-            },
+                }
+            }
             Some(Ok((index, dead, result))) = delivering.receipts.join_next() => delivering.receipt(&index, dead, result),
             () = door.changed() => delivering.look(),
             () = state.wake.notified() => delivering.retry_now(Instant::now()),
@@ -88,6 +88,8 @@ pub(super) struct Delivering<D> {
     pub(super) lanes: BTreeMap<Arc<str>, Lane>,
     pub(super) sink: Sink,
     pub(super) flights: JoinSet<Outcome>,
+    /// What each flight carries, should it never land.
+    aboard: HashMap<Id, (Arc<str>, Work)>,
     /// Settlements with so many dead letters, until they are durable.
     pub(super) receipts: JoinSet<(Arc<str>, u64, Result<(), StoreError>)>,
     /// The lane whose turn it was last.
@@ -107,6 +109,7 @@ impl<D: Door> Delivering<D> {
             lanes: BTreeMap::new(),
             sink,
             flights: JoinSet::new(),
+            aboard: HashMap::new(),
             receipts: JoinSet::new(),
             turn: None,
             counted: None,
@@ -252,11 +255,28 @@ impl<D: Door> Delivering<D> {
         if let Some(lane) = self.lanes.get_mut(&index) {
             lane.flying += 1;
         }
-        let shared = self.shared.clone();
-        match bury {
+        let (shared, aboard) = (self.shared.clone(), (index.clone(), work.clone()));
+        let flight = match bury {
             Some(refusal) => self.flights.spawn(lane_attempt::bury(shared, index, work, refusal)),
             None => self.flights.spawn(lane_attempt::attempt(shared, index, work)),
         };
+        self.aboard.insert(flight.id(), aboard);
+    }
+
+    /// The outcome of a flight. One that broke off (which would be a mistake in this program) is as if the
+    /// connection had.
+    fn landed(&mut self, landed: Result<(Id, Outcome), JoinError>) -> Option<Outcome> {
+        match landed {
+            Ok((id, outcome)) => {
+                self.aboard.remove(&id);
+                Some(outcome)
+            }
+            Err(error) => {
+                tracing::error!(%error, "an attempt to deliver broke off");
+                let (index, work) = self.aboard.remove(&error.id())?;
+                Some(Outcome::broken(index, work))
+            }
+        }
     }
 
     /// When there is something to do although nothing happens.

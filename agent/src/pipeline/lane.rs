@@ -42,6 +42,11 @@ impl Park {
         self.next = now + self.backoff.next();
     }
 
+    /// Another try brought no verdict.
+    pub(super) fn later(&mut self, wait: Option<Duration>, now: Instant) {
+        self.next = now + wait.unwrap_or_else(|| self.backoff.next());
+    }
+
     /// Because the store does not take dead letters: an answer that makes some is no sign that it does now.
     pub(super) fn is_for_the_store(&self) -> bool {
         self.refusal.kind == STORE

@@ -78,6 +78,14 @@ impl Outcome {
             wire_bytes: 0,
         }
     }
+
+    /// Of a try that ended without one.
+    pub(super) fn broken(index: Arc<str>, mut work: Work) -> Outcome {
+        work.pieces.iter_mut().for_each(|piece| piece.sent = true);
+        let reason = "the attempt broke off".to_owned();
+        let whole = Whole::Retry { trouble: Trouble::Failed, wait: None, status: 0, reason };
+        Outcome { ended: Ended::Whole(whole), ..Outcome::new(index, work) }
+    }
 }
 
 /// Makes dead letters of all documents of a work.

@@ -261,11 +261,8 @@ impl<D: Door> Delivering<D> {
                 work.failures += 1;
             }
         }
-        if let Some(park) = &mut self.sink.parked {
-            park.next = now + wait.unwrap_or(Duration::from_secs(1));
-        }
-        if let Some(park) = &mut lane.parked {
-            park.next = now + wait.unwrap_or(Duration::from_secs(1));
+        for park in self.sink.parked.as_mut().into_iter().chain(&mut lane.parked) {
+            park.later(wait, now);
         }
         let others_pass = lane.passes > work.passes_then;
         let one = work.count() == 1;

@@ -47,7 +47,34 @@ pub(super) fn write<'a>(
     rows: impl ExactSizeIterator<Item = (u64, &'a [u8])>,
 ) -> io::Result<u64> {
     let (to, new) = (dir.join(name(pipeline, began)), dir.join("base.new"));
-    let disk = fs.create(&new)?;
+    let bytes = match write_rows(fs, &new, pipeline, began, rows) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            // On a full disk what was written of it is in the way.
+            if let Err(left) = fs.unlink(&new) {
+                tracing::debug!(%left, "an unfinished base is left behind");
+            }
+            return Err(error);
+        }
+    };
+    fs.rename(&new, &to)?;
+    fs.sync_dir(dir)?;
+    for old in fs.list(dir)? {
+        if parse_name(&old).is_some_and(|(of, at)| of == pipeline && at != began) {
+            fs.unlink(&dir.join(old))?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn write_rows<'a>(
+    fs: &dyn Fs,
+    path: &Path,
+    pipeline: &str,
+    began: u64,
+    rows: impl ExactSizeIterator<Item = (u64, &'a [u8])>,
+) -> io::Result<u64> {
+    let disk = fs.create(path)?;
     let mut piece = Vec::with_capacity(PIECE + 4096);
     piece.extend_from_slice(&MAGIC);
     put_u32(&mut piece, VERSION);
@@ -71,13 +98,6 @@ pub(super) fn write<'a>(
     put_u32(&mut piece, crc);
     disk.write_at(at, &[&piece])?;
     disk.sync()?;
-    fs.rename(&new, &to)?;
-    fs.sync_dir(dir)?;
-    for old in fs.list(dir)? {
-        if parse_name(&old).is_some_and(|(of, at)| of == pipeline && at != began) {
-            fs.unlink(&dir.join(old))?;
-        }
-    }
     Ok(at + piece.len() as u64)
 }
 

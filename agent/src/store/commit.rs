@@ -26,7 +26,11 @@ use super::{Commit, Settled, Shared, StoreError};
 /// Under `Durability::Group` there is one sync in so much time.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 /// And one when this much is waiting for it: it is kept in memory until then.
-const UNSYNCED_MAX: u64 = 8 << 20;
+const UNSYNCED_MAX: u64 = 4 << 20;
+/// So are as many frames, however small.
+const UNSYNCED_FRAMES_MAX: usize = 4096;
+/// Space is given back so long after the settlement that allows it.
+pub(super) const TIDY_AFTER: Duration = Duration::from_millis(200);
 /// What could not be written is tried again after this long.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(500);
 
@@ -43,6 +47,8 @@ pub(super) struct Draft {
     pub(super) dead: Vec<DeadLetter>,
     /// Bytes that count as queued until this is durable.
     pub(super) queued: u64,
+    /// Bytes that count as live until this is durable, and that are being dropped.
+    pub(super) dropping: u64,
     pub(super) receipt: Option<Reply<()>>,
 }
 
@@ -76,6 +82,8 @@ pub(super) struct Writer {
     /// Commits that wait for space, by pipeline, in order.
     pub(super) stalled: BTreeMap<u32, VecDeque<Draft>>,
     pub(super) retry_at: Option<Instant>,
+    /// When space is given back next.
+    pub(super) tidy_at: Option<Instant>,
     pub(super) space: Space,
     pub(super) view: Option<View>,
     pub(super) applied: u64,
@@ -102,6 +110,7 @@ impl Writer {
             last_sync: Instant::now() - SYNC_EVERY,
             stalled: BTreeMap::new(),
             retry_at: None,
+            tidy_at: None,
             space,
             view,
             applied: 0,
@@ -111,10 +120,14 @@ impl Writer {
     }
 
     /// Makes a head that was just written durable, before anyone relies on it.
-    pub(super) fn begin(&mut self, applied: u64) -> Result<(), StoreError> {
+    pub(super) fn begin(&mut self, applied: u64, unsealed: Vec<Active>) -> Result<(), StoreError> {
         self.applied = applied;
         self.unsynced = true;
-        self.sync()
+        self.sync()?;
+        for mut old in unsealed {
+            self.seal(&mut old);
+        }
+        Ok(())
     }
 
     /// Runs until the store is closed, or until it can't keep its promises any more.
@@ -124,21 +137,10 @@ impl Writer {
             let mut state = self.shared.state();
             state.notes.insert("stopped", format!("the store has stopped: {error}"));
         }
-        self.shared.inbox.stop();
-        {
-            let mut state = self.shared.state();
-            state.stopped = true;
-            state.notify_all();
-        }
-        self.stalled.clear();
-        self.pending.clear();
-        self.view = None;
-        self.lock = None;
-        self.shared.done();
     }
 
     fn work(&mut self) -> Result<(), StoreError> {
-        self.tidy()?;
+        self.tidy_at = Some(Instant::now());
         loop {
             let (ops, closing) = self.shared.inbox.take(self.due());
             for op in ops {
@@ -149,7 +151,11 @@ impl Writer {
             }
             if self.sync_due(closing) {
                 self.sync()?;
-                self.tidy()?;
+                self.tidy_at.get_or_insert(Instant::now() + TIDY_AFTER);
+            }
+            if closing || self.tidy_at.is_some_and(|at| at <= Instant::now()) {
+                self.tidy_at = None;
+                self.tidy();
             }
             self.apply(closing);
             self.look_at_disk();
@@ -162,7 +168,7 @@ impl Writer {
     /// When the thread has something to do of its own accord.
     fn due(&self) -> Option<Instant> {
         let sync = self.unsynced.then(|| self.last_sync + SYNC_EVERY);
-        [sync, self.retry_at, self.view_due()].into_iter().flatten().min()
+        [sync, self.retry_at, self.tidy_at, self.view_due()].into_iter().flatten().min()
     }
 
     fn sync_due(&self, closing: bool) -> bool {
@@ -170,6 +176,7 @@ impl Writer {
             && (closing
                 || self.shared.options.durability != Durability::Group
                 || self.pending_bytes >= UNSYNCED_MAX
+                || self.pending.len() >= UNSYNCED_FRAMES_MAX
                 || self.last_sync.elapsed() >= SYNC_EVERY)
     }
 
@@ -218,10 +225,12 @@ impl Writer {
         if self.active.broken {
             return self.roll(false);
         }
-        // Settlements are small and make room: they go on in a full segment while the disk has no room for
-        // another.
+        if !full {
+            return Ok(());
+        }
         let roomy = self.space.free() >= self.shared.options.min_free_bytes;
-        if !full || (draft.members.is_empty() && !roomy) {
+        if !roomy && draft.members.is_empty() {
+            // Settlements are small and make room: they go on in a full segment.
             return Ok(());
         }
         if !roomy {
@@ -332,6 +341,7 @@ impl Writer {
             state.add_rows(self.active.number, draft.pipeline, draft.rows);
             if let Some(pipeline) = state.of(draft.pipeline) {
                 pipeline.queued_bytes -= draft.queued;
+                pipeline.dropping_bytes -= draft.dropping;
             }
             state.notify(draft.pipeline);
             receipts.extend(draft.receipt.take());
@@ -377,6 +387,24 @@ impl Writer {
             // It is scanned at the next open, and its entries stay in memory until then.
             Err(error) => tracing::warn!(%error, segment = old.number, "a segment could not be sealed"),
         }
+    }
+}
+
+/// However the thread ends, by a panic too: nobody waits for it for ever, and the directory is free.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.inbox.stop();
+        {
+            let mut state = self.shared.state();
+            state.stopped = true;
+            state.notify_all();
+        }
+        // Their receipts say that they were not kept.
+        self.stalled.clear();
+        self.pending.clear();
+        self.view = None;
+        self.lock = None;
+        self.shared.done();
     }
 }
 

@@ -64,7 +64,7 @@ fn dead_bytes(dead: &[DeadLetter]) -> u64 {
 }
 
 /// Commits wait while more than this is queued.
-const BYTES_MAX: u64 = 8 << 20;
+const BYTES_MAX: u64 = 4 << 20;
 const OPS_MAX: usize = 1024;
 
 #[derive(Default)]

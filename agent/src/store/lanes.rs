@@ -132,6 +132,8 @@ pub(super) struct PipelineState {
     pub(super) live_bytes: u64,
     /// Bytes of members that were committed and are not durable yet.
     pub(super) queued_bytes: u64,
+    /// Live bytes whose drop is not durable yet.
+    pub(super) dropping_bytes: u64,
     pub(super) counters: Counters,
     /// The frontier when its newest base was written, and that base's size.
     pub(super) base: Option<(u64, u64)>,
@@ -185,6 +187,7 @@ impl State {
             dirty: HashSet::new(),
             live_bytes: 0,
             queued_bytes: 0,
+            dropping_bytes: 0,
             counters: Counters::default(),
             base: None,
             changed_bytes: 0,
@@ -375,6 +378,11 @@ impl State {
             entry.lane = to.table.get(entry.lane as usize).copied().unwrap_or(u32::MAX);
         }
         to.entries = Some(entries);
+        self.used(segment);
+    }
+
+    /// Forgets the index that was not used for the longest time.
+    fn used(&mut self, segment: u64) {
         self.loaded.retain(|s| *s != segment);
         self.loaded.push(segment);
         while self.loaded.len() > INDEXES_KEPT {
@@ -391,7 +399,7 @@ impl State {
         to.bytes = bytes;
         to.trailer = Some(trailer);
         to.entries.get_or_insert_default().shrink_to_fit();
-        self.loaded.push(segment);
+        self.used(segment);
     }
 
     /// The items of a member that are still owed.

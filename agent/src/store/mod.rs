@@ -277,7 +277,8 @@ impl Pipeline {
         rows.unwrap_or_default()
     }
 
-    /// Hands a step to the store's thread. Waits only while its (bounded) channel is full.
+    /// Hands a step to the store's thread. Waits only while its (bounded) channel is full. A step that finds the
+    /// disk or the dead letters full waits in the store, with those behind it, until there is room.
     pub(crate) fn commit(&self, commit: Commit) -> Result<Receipt, StoreError> {
         self.commit_replay(commit, Vec::new())
     }
@@ -314,7 +315,8 @@ impl Pipeline {
     }
 
     /// The oldest durable members of a lane that are not handed out, in order, as many as fit `limit` (at
-    /// least one). They are handed out until settled or given back.
+    /// least one). They are handed out until settled or given back. Reads a segment's index (at most 700 KB) when
+    /// the lane comes to a segment that was sealed long ago.
     pub(crate) fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
         loop {
             // Bound first: the lock must be free again when the index is read.
@@ -331,7 +333,10 @@ impl Pipeline {
         }
     }
 
-    /// The gzip bytes of a member, checked. Blocking: not for an async thread.
+    /// The gzip bytes of a member that is handed out, checked. Blocking: not for an async thread.
+    ///
+    /// # Errors
+    /// `Damaged`: the member was set aside and counted, and is not owed any more.
     pub(crate) fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {
         self.shared.read(self.number, owed)
     }
@@ -344,7 +349,9 @@ impl Pipeline {
     }
 
     /// Records what became of handed-out members, dead letters first. Members with `still_owed` go back into
-    /// the lane as well (marked sent). Waits only while the channel is full.
+    /// the lane as well (marked sent). Waits only while the channel is full. If the receipt brings an error
+    /// (`DeadLettersFull`, or `Io` on a full disk) everything stays owed as it was and can be taken again: the
+    /// lane should rest before it tries.
     pub(crate) fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError> {
         let (receipt, receiver) = oneshot::channel();
         self.shared.inbox.put(Op::Settle { pipeline: self.number, settled, dead, receipt })?;

@@ -33,7 +33,8 @@ pub(super) fn open(options: Options, fs: Arc<dyn Fs>) -> Result<Store, StoreErro
     }
     let (view, seen, view_note) = open_view(&dirs, &space);
     let applied = seen.applied;
-    let Recovered { mut state, active, newest, replayed, rewrite_view } = recover::recover(&*fs, &dirs, seen)?;
+    let recovered = recover::recover(&*fs, &dirs, seen)?;
+    let Recovered { mut state, active, unsealed, newest, replayed, rewrite_view } = recovered;
     let dead = DeadLog::open(fs.clone(), &dirs.dead, |name| state.pipeline(name)).map_err(io_error(&dirs.dead))?;
     for (key, note) in [("machine", moved), ("sled", view_note)] {
         state.notes.extend(note.map(|note| (key, note)));
@@ -63,7 +64,7 @@ pub(super) fn open(options: Options, fs: Arc<dyn Fs>) -> Result<Store, StoreErro
         None => commit::open_segment(&shared, newest + 1, born, frontier).map_err(io_error(&shared.dirs.segments))?,
     };
     let mut writer = Writer::new(shared.clone(), active, space, view, lock);
-    writer.begin(applied)?;
+    writer.begin(applied, unsealed)?;
     let thread = std::thread::Builder::new().name("store".to_owned());
     let path = shared.dirs.root.clone();
     thread.spawn(move || writer.run()).map_err(io_error(&path))?;

@@ -24,6 +24,8 @@ pub(super) struct Recovered {
     pub(super) state: State,
     /// The newest segment, if more can be appended to it.
     pub(super) active: Option<Active>,
+    /// Older ones that were not sealed.
+    pub(super) unsealed: Vec<Active>,
     /// The newest segment's number, 0 if there is none.
     pub(super) newest: u64,
     /// Dead letters that a durable commit owes again.
@@ -92,9 +94,17 @@ impl Recovery<'_> {
             self.state.notes.insert("damage", note);
         }
         let newest = self.found.last().map_or(0, |f| f.number);
-        let active = self.active();
+        let (mut active, mut unsealed) = (None, Vec::new());
+        for found in self.found.iter().filter(|f| f.sealed.is_none()) {
+            let appendable = self.reopen(found)?;
+            if found.number == newest && !found.damaged {
+                active = Some(appendable);
+            } else {
+                unsealed.push(appendable);
+            }
+        }
         let (state, replayed, rewrite_view) = (self.state, self.replayed, self.rewrite_view);
-        Ok(Recovered { state, active, newest, replayed, rewrite_view })
+        Ok(Recovered { state, active, unsealed, newest, replayed, rewrite_view })
     }
 
     fn list(&mut self) -> io::Result<()> {
@@ -123,7 +133,9 @@ impl Recovery<'_> {
         // A frame that was written again into the next segment counts there only.
         let mut follows = u64::MAX;
         for at in (0..self.found.len()).rev() {
-            let begins = match self.first_head(at)? {
+            // What a segment follows matters only to one that was not sealed.
+            let asked = at > 0 && self.found[at - 1].sealed.is_none();
+            let begins = match if asked { self.first_head(at)? } else { None } {
                 Some(head) => head.follows,
                 None => follows,
             };
@@ -447,26 +459,27 @@ impl Recovery<'_> {
         self.fs.create(&name)?.write_at(0, &[&bytes])
     }
 
-    /// The newest segment, to be appended to, unless it is sealed or damaged.
-    fn active(&mut self) -> Option<Active> {
-        let found = self.found.last().filter(|f| f.sealed.is_none() && !f.damaged)?;
+    /// A segment that was not sealed, as the process that wrote it had it.
+    fn reopen(&self, found: &Found) -> io::Result<Active> {
         let mut active = Active::new(found.number, found.disk.clone());
         active.len = found.end;
         let mut walk = Walk::new(&*found.disk, found.number, found.end, false);
-        while let Ok(Some(Item::Frame(frame))) = walk.next() {
+        while let Some(item) = walk.next()? {
+            let Item::Frame(frame) = item else { continue };
             active.check = frame.header.check;
             active.last_seq = frame.header.seq;
             if active.first_seq == 0 {
                 active.first_seq = frame.header.seq;
             }
         }
-        let segment = self.state.segments.get(&found.number)?;
+        let Some(segment) = self.state.segments.get(&found.number) else { return Ok(active) };
         active.ordinals = segment.entries.as_ref().and_then(|e| e.last()).map_or(0, |e| e.ordinal + 1);
         for (pipeline, bytes) in &segment.rows {
-            let name = self.state.pipelines.get(*pipeline as usize)?.name.to_string();
-            active.rows.insert(name, *bytes);
+            if let Some(pipeline) = self.state.pipelines.get(*pipeline as usize) {
+                active.rows.insert(pipeline.name.to_string(), *bytes);
+            }
         }
-        Some(active)
+        Ok(active)
     }
 }
 

@@ -7,14 +7,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::Shared;
 use super::base;
-use super::commit::Writer;
+use super::commit::{RETRY_EVERY, TIDY_AFTER, Writer};
 use super::frame::{Entry, Kind, MemberMeta, Meta};
-use super::identity::io_error;
-use super::quota::SLED_FREE_MIN;
+use super::quota::{SLED_FREE_MIN, no_space};
 use super::segment::{self, Active};
 use super::view::Changes;
-use super::{Shared, StoreError};
 
 /// The view is brought up to date this often, or less often if that takes long.
 const VIEW_EVERY: Duration = Duration::from_secs(1);
@@ -27,9 +26,9 @@ const KEPT_BYTES: u64 = 4 << 20;
 
 impl Writer {
     /// Writes the bases that are due, removes settled segments, rewrites at most one.
-    pub(super) fn tidy(&mut self) -> Result<(), StoreError> {
+    pub(super) fn tidy(&mut self) {
         if self.frontier < self.head_seq {
-            return Ok(());
+            return;
         }
         let (due, sparse) = {
             let state = self.shared.state();
@@ -37,18 +36,31 @@ impl Writer {
             (state.due_bases(self.active.number, sparse, &self.shared.options, CHANGED_MIN), sparse)
         };
         for pipeline in due {
-            if let Err(error) = self.write_base(pipeline) {
+            let written = match self.write_base(pipeline) {
+                // Without it settled segments stay: the ballast is for that, too.
+                Err(error) if no_space(&error) && self.space.drop_ballast() => self.write_base(pipeline),
+                written => written,
+            };
+            if let Err(error) = written {
                 tracing::warn!(%error, "a base could not be written");
+                self.tidy_at = Some(Instant::now() + RETRY_EVERY);
             }
         }
-        self.remove_settled().map_err(io_error(&self.shared.dirs.segments))?;
+        if let Err(error) = self.remove_settled() {
+            tracing::warn!(%error, "settled segments could not be removed");
+            self.tidy_at = Some(Instant::now() + RETRY_EVERY);
+        }
         if let Some(number) = sparse
             && self.shared.state().rows_covered(number)
-            && let Err(error) = self.rewrite(number)
         {
-            tracing::warn!(%error, segment = number, "a segment could not be rewritten");
+            let rewritten = self.rewrite(number);
+            // The next one comes soon: commits go first.
+            let again = if rewritten.is_ok() { TIDY_AFTER } else { RETRY_EVERY };
+            self.tidy_at.get_or_insert(Instant::now() + again);
+            if let Err(error) = rewritten {
+                tracing::warn!(%error, segment = number, "a segment could not be rewritten");
+            }
         }
-        Ok(())
     }
 
     fn write_base(&self, number: u32) -> io::Result<()> {

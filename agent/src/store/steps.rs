@@ -24,8 +24,19 @@ impl Writer {
                 let queued = members.iter().map(|m| m.gzip.len() as u64).sum();
                 let (counters, settled) = (None, Vec::new());
                 let receipt = Some(receipt);
-                let mut draft =
-                    Draft { pipeline, members, crcs, rows, settled, replayed, counters, dead, queued, receipt };
+                let mut draft = Draft {
+                    pipeline,
+                    members,
+                    crcs,
+                    rows,
+                    settled,
+                    replayed,
+                    counters,
+                    dead,
+                    queued,
+                    receipt,
+                    dropping: 0,
+                };
                 self.drop_newest(&mut draft);
                 match self.stalled.get_mut(&pipeline).filter(|queue| !queue.is_empty()) {
                     Some(queue) => queue.push_back(draft),
@@ -251,7 +262,8 @@ impl Writer {
                 let Some(plan) = of.plan.as_ref().filter(|p| p.when_full == WhenFull::DropOldest) else {
                     return Ok(());
                 };
-                let over = (of.live_bytes + of.queued_bytes).saturating_sub(plan.max_bytes);
+                let kept = (of.live_bytes + of.queued_bytes).saturating_sub(of.dropping_bytes);
+                let over = kept.saturating_sub(plan.max_bytes);
                 if over == 0 {
                     return Ok(());
                 }
@@ -265,24 +277,34 @@ impl Writer {
                     continue;
                 }
             };
+            let dropping = flights.iter().map(|f| u64::from(f.entry.gzip_len)).sum::<u64>();
             let counters = {
                 let mut state = self.shared.state();
                 let items: u64 = flights.iter().map(|f| state.owed_items(f)).sum();
                 let Some(of) = state.of(pipeline) else { return Ok(()) };
                 of.counters.dropped_items += items;
-                of.counters.dropped_bytes += flights.iter().map(|f| u64::from(f.entry.gzip_len)).sum::<u64>();
+                of.counters.dropped_bytes += dropping;
+                of.dropping_bytes += dropping;
                 Some(of.counters)
             };
             let settled = flights.into_iter().map(|flight| (flight, None)).collect();
-            if let Err(Unwritten { draft, .. }) =
-                self.append_surely(Draft { pipeline, settled, counters, ..Draft::default() })
-            {
-                let mut state = self.shared.state();
-                draft.settled.iter().for_each(|(f, _)| state.land(f.entry.seq, f.entry.member));
+            let draft = Draft { pipeline, settled, counters, dropping, ..Draft::default() };
+            if let Err(Unwritten { draft, .. }) = self.append_surely(draft) {
+                self.keep_undropped(&draft);
                 return Ok(());
             }
-            // What is being dropped counts as live until its frame is durable.
-            self.sync()?;
+        }
+    }
+
+    /// The drop could not be written: everything stays owed.
+    fn keep_undropped(&mut self, draft: &Draft) {
+        let mut state = self.shared.state();
+        let items: u64 = draft.settled.iter().map(|(f, _)| state.owed_items(f)).sum();
+        draft.settled.iter().for_each(|(f, _)| state.land(f.entry.seq, f.entry.member));
+        if let Some(of) = state.of(draft.pipeline) {
+            of.counters.dropped_items -= items;
+            of.counters.dropped_bytes -= draft.dropping;
+            of.dropping_bytes -= draft.dropping;
         }
     }
 

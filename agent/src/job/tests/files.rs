@@ -14,7 +14,7 @@ fn relative_paths_start_from_the_job_files_folder() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "key", "hunter2\n");
     let text = SMALLEST.replace("/var/log/nginx/", "logs/") + "api_key = \"${file:key}\"\n";
-    let plan = load(&write(folder.path(), "web.toml", &text), &Datasources::default()).unwrap();
+    let plan = load(&write(folder.path(), "web.toml", &text)).unwrap();
     assert_eq!(plan.id, "web");
     let SourcePlan::File(files) = plan.source else { panic!("a file source") };
     assert_eq!(files.paths, [format!("{}/logs/*.log", folder.path().display())]);
@@ -26,7 +26,7 @@ fn relative_paths_start_from_the_job_files_folder() {
 fn a_file_of_another_dialect_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.sql", "a.json", "a.properties", "a"] {
-        let problems = load(&write(folder.path(), name, SMALLEST), &Datasources::default()).unwrap_err();
+        let problems = load(&write(folder.path(), name, SMALLEST)).unwrap_err();
         let expected = format!("{}/{name}: this version runs native TOML jobs (*.toml)\n", folder.path().display());
         assert_eq!(problems.to_string(), expected);
     }
@@ -37,17 +37,17 @@ fn a_job_takes_its_connection_from_the_datasources_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let named = SMALLEST.replace("endpoint = \"http://127.0.0.1:9200\"", "datasource = \"prod\"");
     let job = write(folder.path(), "web.toml", &named);
-    let problems = load_alone(&job).unwrap_err().to_string();
+    let problems = load(&job).unwrap_err().to_string();
     assert!(problems.contains("unknown datasource \"prod\"; there is no datasources.toml"), "{problems}");
 
     let good = "[prod]\ntype = \"elasticsearch\"\nendpoint = \"https://es:9200\"\nuser = \"u\"\npassword = \"p\"\n";
     write(folder.path(), "datasources.toml", good);
-    let plan = load_alone(&job).unwrap();
+    let plan = load(&job).unwrap();
     assert_eq!(plan.sink.endpoints, ["https://es:9200"]);
     assert!(matches!(plan.sink.auth, Auth::Basic { .. }));
 
     write(folder.path(), "datasources.toml", &good.replace("[prod]", "[prd]"));
-    let problems = load_alone(&job).unwrap_err().to_string();
+    let problems = load(&job).unwrap_err().to_string();
     assert!(problems.contains("unknown datasource \"prod\"; did you mean \"prd\"?"), "{problems}");
 
     for (bad, expected) in [
@@ -56,7 +56,7 @@ fn a_job_takes_its_connection_from_the_datasources_beside_it() {
         (format!("{good}ca_file = \"x\"\n"), "it belongs in [NAME.tls]"),
     ] {
         write(folder.path(), "datasources.toml", &bad);
-        let problems = load_alone(&job).unwrap_err().to_string();
+        let problems = load(&job).unwrap_err().to_string();
         assert!(problems.contains(expected), "{expected} is not in:\n{problems}");
         assert!(problems.contains("\"prod\" is refused for what is wrong in "), "{problems}");
     }
@@ -68,6 +68,6 @@ fn a_huge_file_is_not_read_to_its_end() {
     let path = folder.path().join("big.toml");
     let file = std::fs::File::create(&path).unwrap();
     file.set_len(1 << 40).unwrap();
-    let problems = load(&path, &Datasources::default()).unwrap_err().to_string();
+    let problems = load(&path).unwrap_err().to_string();
     assert!(problems.contains("can't be read: longer than 1 MiB"), "{problems}");
 }

@@ -4,28 +4,19 @@
 //! a self-signed one, and an authority that has nothing to do with them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use sha2::{Digest, Sha256};
 
 use super::Running;
 use super::door::MemoryDoor;
 use super::server::Server;
+use crate::deliver::served::{self, TlsAcceptor};
 use crate::plan::{ElasticsearchPlan, TlsPlan};
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/lane_tests/tls").join(name)
 }
 
-fn certificate(name: &str) -> CertificateDer<'static> {
-    CertificateDer::from_pem_file(file(name)).unwrap()
-}
-
 fn fingerprint(name: &str) -> String {
-    Sha256::digest(certificate(name).as_ref()).iter().map(|byte| format!("{byte:02x}")).collect()
+    served::fingerprint(&file(name))
 }
 
 /// A server with the test authority's certificate; it sends its chain, as Elasticsearch does.
@@ -34,21 +25,11 @@ fn server(ask_clients: bool) -> Server {
 }
 
 fn server_with(chain: &[&str], key: &str, ask_clients: bool) -> Server {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
-    let builder = if ask_clients {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certificate("ca.pem")).unwrap();
-        builder.with_client_cert_verifier(
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap(),
-        )
-    } else {
-        builder.with_no_client_auth()
-    };
-    let chain = chain.iter().map(|name| certificate(name)).collect();
-    let config = builder.with_single_cert(chain, PrivateKeyDer::from_pem_file(file(key)).unwrap()).unwrap();
-    Server::on(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), Some(Arc::new(config)), |_| None)
+    let chain: Vec<PathBuf> = chain.iter().map(|name| file(name)).collect();
+    let chain: Vec<_> = chain.iter().map(PathBuf::as_path).collect();
+    let clients = ask_clients.then(|| file("ca.pem"));
+    let acceptor = TlsAcceptor::new(&chain, &file(key), clients.as_deref());
+    Server::on(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), Some(acceptor), |_| None)
 }
 
 /// Whether three documents arrive; if not, the error that is shown.

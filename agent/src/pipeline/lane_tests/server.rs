@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::deliver::served::TlsAcceptor;
 use crate::record::gzip;
 
 /// A request as it arrived.
@@ -83,7 +84,7 @@ impl Server {
     /// Serves until the process ends.
     pub(super) fn on(
         listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<TlsAcceptor>,
         script: impl FnMut(&Request) -> Option<Act> + Send + 'static,
     ) -> Server {
         let scheme = if tls.is_some() { "https" } else { "http" };
@@ -95,10 +96,7 @@ impl Server {
                 let (world, tls) = (shared.clone(), tls.clone());
                 std::thread::spawn(move || match tls {
                     None => serve(&world, stream),
-                    Some(config) => {
-                        let connection = rustls::ServerConnection::new(config).unwrap();
-                        serve(&world, rustls::StreamOwned::new(connection, stream));
-                    }
+                    Some(acceptor) => serve(&world, acceptor.accept(stream)),
                 });
             }
         });

@@ -1,5 +1,8 @@
 //! The store's promises, on real files unless a fault must be injected.
 
+mod damage;
+mod format;
+mod full;
 mod kill;
 mod model;
 mod plain;

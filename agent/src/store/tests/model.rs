@@ -55,7 +55,7 @@ impl Life<'_> {
             let count = self.dice.roll(4);
             let members: Vec<u64> = (0..count).map(|i| n * 10 + i).collect();
             let sized = |m: &u64| member("logs", *m, 10 + (self.dice.roll(40) * self.dice.roll(100)) as usize);
-            let rows = vec![row(1, n), row(10 + n % 7, n)];
+            let rows = vec![row(1, n), row(10 + n % 97, n)];
             let step = Commit { members: members.iter().map(sized).collect(), rows, dead: Vec::new() };
             self.model.steps.insert(n, members);
             receipts.push((n, self.app.commit(step).ok()?));
@@ -127,8 +127,8 @@ impl Life<'_> {
         assert!(last >= model.durable_to, "step {} is lost, the position is {last}", model.durable_to);
         assert!(last >= model.handed_out_to, "a member of step {} left before its sync", model.handed_out_to);
         assert!(last < model.next);
-        for residue in 0..7 {
-            let newest = (1..=last).rev().find(|n| n % 7 == residue);
+        for residue in 0..97 {
+            let newest = (1..=last).rev().find(|n| n % 97 == residue);
             assert_eq!(row_value(&self.app, 10 + residue), newest, "row of residue {residue}");
         }
         model.steps.retain(|n, _| *n <= last);
@@ -201,8 +201,11 @@ fn lives(seed: u64, count: u64) -> BTreeSet<String> {
         // A group waits up to 50 ms: now and then is enough.
         let durability = if dice.roll(12) == 0 { Durability::Group } else { Durability::Always };
         let options = Options { durability, segment_bytes: 12 << 10, ..options(&root) };
-        if let Ok(store) = crate::store::open::open(options, Arc::new(sim.clone())) {
-            let app = door(&store);
+        let opened = crate::store::open::open(options, Arc::new(sim.clone())).ok();
+        let opened = opened.and_then(|store| Some((store.pipeline("app", &BufferPlan::default()).ok()?, store)));
+        assert!(opened.is_some() || sim.crashed(), "the store does not open");
+        if let Some((app, store)) = opened {
+            sim.fail_syncs(u32::from(dice.roll(5) == 0));
             let mut life = Life { sim: sim.clone(), app, model: &mut model, dice: &mut dice };
             if !life.sim.crashed() {
                 life.check(store.health().degraded);
@@ -221,8 +224,7 @@ fn lives(seed: u64, count: u64) -> BTreeSet<String> {
             }
             close(&store);
         }
-        let power = dice.roll(4) == 0;
-        sim = sim.reboot(power, dice.roll(u64::MAX >> 1));
+        sim = if dice.roll(4) == 0 { sim.after_kill() } else { sim.after_power_cut(dice.roll(1 << 40)) };
         harm_view(&mut dice, &root.join("sled"), &old);
     }
     sim.seen()

@@ -145,24 +145,35 @@ impl Sim {
         self.world().seen.clone()
     }
 
+    /// The process was killed: all that it wrote is there, synced or not.
+    pub(super) fn after_kill(&self) -> Sim {
+        let world = self.world();
+        Sim(Arc::new(Mutex::new(World {
+            files: world.files.clone(),
+            names: world.names.clone(),
+            durable_names: world.durable_names.clone(),
+            pending_names: world.pending_names.clone(),
+            seen: world.seen.clone(),
+            dice: world.dice,
+            ..World::default()
+        })))
+    }
+
     /// What a disk may hold after the power came back: of what was not synced, anything in any order, torn.
-    /// With `power` still on (a killed process) everything is there.
-    pub(super) fn reboot(&self, power: bool, seed: u64) -> Sim {
+    pub(super) fn after_power_cut(&self, seed: u64) -> Sim {
         let world = self.world();
         let mut dice = Dice(seed | 1);
         let mut files = world.files.clone();
-        let mut names = if power { world.names.clone() } else { world.durable_names.clone() };
-        if !power {
-            // A journal keeps the order of names.
-            let kept = dice.roll(world.pending_names.len() as u64 + 1) as usize;
-            world.pending_names[..kept].iter().for_each(|change| set_name(&mut names, change));
-        }
+        let mut names = world.durable_names.clone();
+        // A journal keeps the order of names.
+        let kept = dice.roll(world.pending_names.len() as u64 + 1) as usize;
+        world.pending_names[..kept].iter().for_each(|change| set_name(&mut names, change));
         for file in &mut files {
             let mut bytes = std::mem::take(&mut file.durable);
             for change in std::mem::take(&mut file.pending) {
-                match (power, dice.roll(3), change) {
-                    (true, _, change) | (false, 0, change) => apply(&mut bytes, &change),
-                    (false, 1, Change::Write(at, mut data)) => {
+                match (dice.roll(3), change) {
+                    (0, change) => apply(&mut bytes, &change),
+                    (1, Change::Write(at, mut data)) => {
                         data.truncate(dice.roll(data.len() as u64) as usize);
                         apply(&mut bytes, &Change::Write(at, data));
                     }

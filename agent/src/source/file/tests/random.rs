@@ -119,7 +119,11 @@ impl Writer {
         let name = if self.random.chance(70) { "a.log" } else { "b.log" };
         let exists = self.rig.path(name).exists();
         let action = self.random.below(100);
-        let sizes: Vec<String> = std::fs::read_dir(self.rig.path(".")).unwrap().flatten().map(|e| format!("{}={}", e.file_name().to_string_lossy(), e.metadata().unwrap().len())).collect();
+        let sizes: Vec<String> = std::fs::read_dir(self.rig.path("."))
+            .unwrap()
+            .flatten()
+            .map(|e| format!("{}={}", e.file_name().to_string_lossy(), e.metadata().unwrap().len()))
+            .collect();
         tracing::info!("DIR {sizes:?} budget {}", self.rig.budget);
         self.told.push(format!("{action} {name} ({} written, {} seen)", self.written.len(), self.rig.records.len()));
         tracing::info!("ACTION {}", self.told.last().unwrap());
@@ -224,7 +228,8 @@ fn every_line_comes_exactly_once_or_is_counted_whatever_happens_to_the_files() {
     for seed in seeds {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
         let globs: &[&str] = if random.chance(50) { &["a.log", "b.log"] } else { &["*.log*"] };
-        let mut writer = Writer { rig: Rig::new(globs), random, written: Vec::new(), told: Vec::new(), fresh: HashSet::new() };
+        let mut writer =
+            Writer { rig: Rig::new(globs), random, written: Vec::new(), told: Vec::new(), fresh: HashSet::new() };
         for _ in 0..STEPS {
             writer.step();
         }
@@ -245,7 +250,8 @@ fn every_line_comes_exactly_once_or_is_counted_whatever_happens_to_the_files() {
         assert_eq!(foreign, 0, "records that nobody wrote; {story}");
         let unseen = writer.written.iter().filter(|line| !once.contains(line));
         let missing: u64 = unseen.map(|line| (line.len() + 1 - begun(line).unwrap_or(0)) as u64).sum();
-        let lacking: Vec<&str> = writer.written.iter().filter(|line| !once.contains(line)).map(|line| &line[5..11]).collect();
+        let lacking: Vec<&str> =
+            writer.written.iter().filter(|line| !once.contains(line)).map(|line| &line[5..11]).collect();
         assert_eq!(missing, writer.rig.lost(), "bytes missing and bytes counted; {lacking:?} {story}");
     }
 }

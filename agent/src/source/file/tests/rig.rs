@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::FileSource;
 use crate::metrics::PipelineMetrics;
 use crate::plan::FilePlan;
-use crate::record::{DeadLetter, Gap, GapReason, Part, Piece};
+use crate::record::{Gap, GapReason, Part, Piece, Refused};
 
 /// One record as the next room would see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) struct Rig {
     pub(super) rows: BTreeMap<u64, Box<[u8]>>,
     pub(super) records: Vec<Record>,
     pub(super) gaps: Vec<Gap>,
-    pub(super) dead: Vec<DeadLetter>,
+    pub(super) refused: Vec<Refused>,
     pub(super) now: Instant,
     pub(super) budget: usize,
     pub(super) once: bool,
@@ -38,7 +38,11 @@ pub(super) struct Rig {
 impl Rig {
     /// Follows `globs` (relative to a fresh folder) by looking alone: no event can come in between.
     pub(super) fn new(globs: &[&str]) -> Rig {
-        let _ = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_test_writer().without_time().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_test_writer()
+            .without_time()
+            .try_init();
         let folder = tempfile::tempdir().unwrap();
         let paths = globs.iter().map(|glob| format!("{}/{glob}", folder.path().display())).collect();
         let plan = FilePlan { paths, watch: false, rescan: Duration::from_millis(40), ..FilePlan::default() };
@@ -49,7 +53,7 @@ impl Rig {
             rows: BTreeMap::new(),
             records: Vec::new(),
             gaps: Vec::new(),
-            dead: Vec::new(),
+            refused: Vec::new(),
             now: Instant::now(),
             budget: 64 << 20,
             once: false,
@@ -129,7 +133,7 @@ impl Rig {
             source.recycle(chunk.data);
         }
         self.gaps.extend(step.gaps);
-        self.dead.extend(step.dead);
+        self.refused.extend(step.refused);
     }
 
     /// Polls every 20 ms of virtual time.
