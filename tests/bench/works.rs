@@ -98,7 +98,7 @@ fn w2(seq: u64, out: &mut Vec<u8>) -> std::io::Result<()> {
     writeln!(
         out,
         "{{\"time\":\"2026-11-21T{:02}:{:02}:{:02}.{:03}Z\",\"level\":\"{}\",\"service\":\"{}\",\"thread\":\"worker-{}\",\
-         \"trace_id\":\"{:016x}{:016x}\",\"msg\":\"request handled seq={seq:08} in {} ms\",\
+         \"trace_id\":\"{:016x}{:016x}\",\"msg\":\"request handled by upstream pool frontend-w7 seq={seq:08} in {} ms\",\
          \"http\":{{\"method\":\"GET\",\"path\":\"/{}/{}\",\"status\":{},\"bytes\":{}}},\
          \"user\":{{\"id\":{},\"plan\":\"{}\"}},\"tags\":[\"blue\",\"zone-{}\",\"canary\"],\"duration\":{}.{},\"ok\":{}}}",
         second / 3600 % 24,

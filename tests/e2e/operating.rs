@@ -130,6 +130,7 @@ fn status_positions_and_metrics_agree_with_what_was_written() {
     endpoint.wait_count(INDEX, 1234, PATIENCE);
     let ctl = agent.ctl();
     wait::holds("all is acknowledged", PATIENCE, || ctl.number("acknowledged_records") == Some(1234));
+    wait::holds("and settled", PATIENCE, || ctl.number("owed_records") == Some(0));
     let status = ctl.status();
     let pipeline = &status["pipelines"][0];
     assert_eq!((&pipeline["id"], &pipeline["owed_records"]), (&"job".into(), &0.into()), "{status}");
@@ -199,7 +200,7 @@ fn the_service_runs_the_jobs_of_its_folder() {
     room.file("logs/b.log", "two\nthree\n");
     room.file("etc/jobs.d/a.toml", room.raw_job("a.log", &endpoint.url(), "logs-a", ""));
     room.file("etc/jobs.d/b.toml", room.raw_job("b.log", &endpoint.url(), "logs-b", ""));
-    let config = format!("data_dir = \"{}\"\nsocket = \"{0}/control.sock\"\n", room.data().display());
+    let config = format!("data_dir = \"{}\"\ncontrol_socket = \"{0}/control.sock\"\n", room.data().display());
     let config = room.file("etc/splashdam.toml", config);
     let output = splashdam(&["check", "--config", path(&config)]);
     assert!(output.status.success(), "{}", text(&output));

@@ -284,7 +284,7 @@ fn t05_a_new_file_with_an_old_inode_is_read_from_its_beginning() {
 fn t06_files_with_the_same_head_are_all_read_once() {
     let scene = Scene::new("t06");
     let files = 60;
-    let head: String = (0..1000).map(|line| format!("# licence line {line:05} {}\n", "-".repeat(40))).collect();
+    let head: String = (0..1000).map(|line| format!("# licence line {line:05} {}\n", "-".repeat(50))).collect();
     assert!(head.len() > 64 << 10);
     for file in 0..files {
         scene.room.file(&format!("logs/{file:03}.log"), format!("{head}tail of file {file}\n"));

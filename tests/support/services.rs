@@ -19,7 +19,7 @@ pub const MAY_BE_MISSING: &[(&str, &str)] = &[];
 pub fn wanted(test: &str) -> bool {
     let wanted = std::env::var("SPLASHDAM_SERVICES").is_ok_and(|value| value == "1");
     if !wanted {
-        eprintln!("SKIP {test}: needs real servers; set SPLASHDAM_SERVICES=1 (tests/services.sh does)");
+        eprintln!("\nSKIP {test}: needs real servers; set SPLASHDAM_SERVICES=1 (tests/services.sh does)");
     }
     wanted
 }
@@ -32,7 +32,7 @@ pub fn skip(what: &str, reason: &str) {
     let allowed = MAY_BE_MISSING.iter().any(|(name, _)| *name == what);
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(allowed || !ci, "{what} is missing in CI: {reason}");
-    eprintln!("SKIP {what}: {reason}");
+    eprintln!("\nSKIP {what}: {reason}");
 }
 
 /// One real server; ended when dropped.

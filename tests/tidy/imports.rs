@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("record", &[]),
     ("plan", &[]),
     ("metrics", &[]),
-    ("log", &[]),
+    ("log", &["config"]),
     ("config", &["job"]),
     ("job", &["config"]),
     ("source", &[]),
@@ -39,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["agent/src/main.rs", "agent/src/commands/", "cli/"]),
     ("hyper", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),
     ("hyper_util", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),
-    ("prometheus_client", &["agent/src/metrics.rs"]),
+    ("prometheus_client", &["agent/src/metrics.rs", "agent/src/pipeline/"]),
     ("sd_notify", &["agent/src/commands/"]),
     ("simdutf8", &["agent/src/decode/"]),
 ];

@@ -12,6 +12,8 @@ pub(crate) struct Source {
     pub(crate) code: String,
     /// The first line (from 0) of the trailing `#[cfg(test)] mod …`; the number of lines where there is none.
     pub(crate) tests_from: usize,
+    /// Declared behind `#[cfg(test)]` somewhere: only compiled for tests.
+    test: bool,
 }
 
 impl Source {
@@ -23,7 +25,7 @@ impl Source {
     /// A file that is only compiled for tests or benches: it or a folder of it is called so.
     pub(crate) fn is_test(&self) -> bool {
         let words = self.path.trim_end_matches(".rs").split('/');
-        words.into_iter().any(|word| word == "tests" || word == "benches" || word.ends_with("_tests"))
+        self.test || words.into_iter().any(|word| word == "tests" || word == "benches" || word.ends_with("_tests"))
     }
 }
 
@@ -38,7 +40,26 @@ pub(crate) fn all() -> Vec<Source> {
         collect(&workspace().join(package), &mut paths);
     }
     paths.sort();
-    paths.iter().map(|path| read(path)).collect()
+    let mut sources: Vec<Source> = paths.iter().map(|path| read(path)).collect();
+    let declared: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in &mut sources {
+        source.test = declared
+            .iter()
+            .any(|module| source.path == format!("{module}.rs") || source.path.starts_with(&format!("{module}/")));
+    }
+    sources
+}
+
+/// Modules that a file declares for tests only, as paths without `.rs`.
+fn test_modules(source: &Source) -> Vec<String> {
+    let stem = source.path.trim_end_matches(".rs");
+    let parent = stem.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let own = ["mod", "lib", "main"].iter().any(|name| stem.ends_with(&format!("/{name}")));
+    let folder = if own { parent } else { stem };
+    let lines: Vec<&str> = source.code.lines().collect();
+    let pairs = lines.windows(2).filter(|pair| pair[0].trim() == "#[cfg(test)]");
+    let names = pairs.filter_map(|pair| pair[1].trim().strip_suffix(';')?.rsplit_once("mod ").map(|(_, name)| name));
+    names.map(|name| format!("{folder}/{name}")).collect()
 }
 
 fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
@@ -60,7 +81,7 @@ fn read(path: &Path) -> Source {
     let is_tests = |at: usize| lines[at].trim() == "#[cfg(test)]" && lines.get(at + 1).is_some_and(opens_tests);
     let tests_from = (0..lines.len()).find(|at| is_tests(*at)).unwrap_or(lines.len());
     let path = path.strip_prefix(workspace()).unwrap().to_string_lossy().into_owned();
-    Source { path, text, code, tests_from }
+    Source { path, text, code, tests_from, test: false }
 }
 
 /// Blanks the inside of comments, strings and character literals.
