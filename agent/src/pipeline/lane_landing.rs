@@ -120,8 +120,10 @@ impl<D: Door> Delivering<D> {
         if lane.parked.is_some() && !lane.is_parked_for_the_store() {
             unpark(lane);
         }
-        if self.sink.passed(raw, wire) {
-            tracing::info!("delivering again");
+        let unparked = self.sink.passed(raw, wire);
+        let over = self.sink.complaints.went_well(&lane.index);
+        if unparked || over.is_some() {
+            tracing::info!(index = %lane.index, unsaid = over.unwrap_or(0), "delivering again");
         }
     }
 
@@ -199,8 +201,9 @@ impl<D: Door> Delivering<D> {
         match whole {
             Whole::Retry { trouble, wait, reason, status } => {
                 self.shared.state.failed(&reason);
-                if self.sink.failed() {
-                    tracing::warn!(index = %lane.index, %reason, "a bulk request will be sent again");
+                let about = (trouble != Trouble::Unreachable).then_some(&lane.index);
+                if let Some(unsaid) = self.sink.complaints.failed(about, &reason, now) {
+                    tracing::warn!(index = %lane.index, %reason, unsaid, "a bulk request will be sent again");
                 }
                 self.shared.metrics.rejected_429.inc_by(u64::from(status == 429));
                 self.retry(lane, work, trouble, wait, reason, rested, now);

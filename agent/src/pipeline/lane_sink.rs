@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::lane::Park;
+use super::lane_complaints::Complaints;
 use crate::deliver::{Backoff, Concurrency, Refusal};
 use crate::plan::BulkPlan;
 use crate::store::Limit;
@@ -28,8 +29,7 @@ pub(super) struct Sink {
     pub(super) down: Option<Instant>,
     down_backoff: Backoff,
     suspects: u32,
-    /// A request has failed since something passed: said once.
-    failing: bool,
+    pub(super) complaints: Complaints,
     max_raw: u64,
     learned_raw: Option<u64>,
     learned_wire: Option<u64>,
@@ -49,7 +49,7 @@ impl Sink {
             down: None,
             down_backoff: Backoff::new(DOWN_FIRST, DOWN_MAX),
             suspects: 0,
-            failing: false,
+            complaints: Complaints::default(),
             max_raw: bulk.max_bytes,
             learned_raw: None,
             learned_wire: None,
@@ -82,16 +82,10 @@ impl Sink {
     pub(super) fn passed(&mut self, raw: u64, wire: u64) -> bool {
         self.passes += 1;
         self.suspects = 0;
-        self.failing = false;
         self.passed_raw = self.passed_raw.max(raw);
         self.passed_wire = self.passed_wire.max(wire);
         self.reached();
         self.parked.take().is_some()
-    }
-
-    /// A request failed; `true` if it is the first since something passed.
-    pub(super) fn failed(&mut self) -> bool {
-        !std::mem::replace(&mut self.failing, true)
     }
 
     /// A host answered.

@@ -10,6 +10,7 @@ mod deliver;
 mod ingest;
 mod lane;
 mod lane_attempt;
+mod lane_complaints;
 mod lane_door;
 mod lane_guard;
 mod lane_landing;
