@@ -72,6 +72,9 @@ pub(crate) fn run(options: &Options) -> bool {
     let null = NullProcess::start(0);
     let mut agent = room.agent(&room.raw_job("app.log*", null.url(), "logs-chaos", ""));
     let mut stream = Stream::new(&room.logs().join("app.log"));
+    // The first start may wait for a build, and files that were rotated away by then would be missing.
+    agent.start_ready();
+    agent.kill();
     let ended = AtomicBool::new(false);
     let (written, starts) = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {

@@ -19,9 +19,12 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
 }
 
-/// Where the binaries of this profile are, after a build.
+/// Where the binaries of this profile are, after a build; or those that `SPLASHDAM_BINARIES` names, as they are.
 fn folder() -> &'static Path {
     FOLDER.get_or_init(|| {
+        if let Some(folder) = std::env::var_os("SPLASHDAM_BINARIES") {
+            return folder.into();
+        }
         let folder = profile_folder();
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(workspace()).args(["build", "--quiet", "-p", "splashdam", "-p", "splashctl"]);

@@ -69,7 +69,7 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
             failures.iter().for_each(complain);
             break Exit::Failed;
         }
-        if once && agent.finished() {
+        if agent.finished() {
             break Exit::Ok;
         }
     };

@@ -18,7 +18,7 @@ use super::deliver::{self, Delivery};
 use super::ingest::{Ingest, Signals};
 use super::status;
 use crate::metrics::{Metrics, PipelineMetrics};
-use crate::plan::{Durability, Plan};
+use crate::plan::{Durability, Plan, SourcePlan};
 use crate::record::Timestamp;
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Options, Store, StoreError};
@@ -126,8 +126,9 @@ impl Agent {
                 codec,
                 pool: pool.clone(),
                 linger: plan.sink.bulk.linger,
-                once: settings.once,
+                once: settings.once || matches!(plan.source, SourcePlan::Stdin(_)),
                 max_waiting: workers + 1,
+                max_owed: plan.buffer.max_bytes,
                 signals,
                 metrics: counters,
             };
@@ -164,7 +165,7 @@ impl Agent {
         if late.is_empty() { Ok(()) } else { Err(format!("not over in time: {}", late.join(", "))) }
     }
 
-    /// With `once`: everything has been read, and nothing is owed any more.
+    /// Every source was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
         self.pipelines.iter().all(|p| p.ended() && p.door.lanes().is_empty())
     }

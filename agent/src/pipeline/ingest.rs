@@ -57,6 +57,8 @@ pub(super) struct Ingest {
     /// End when the source has been read to its present end.
     pub(super) once: bool,
     pub(super) max_waiting: usize,
+    /// What the pipeline may owe, in compressed bytes.
+    pub(super) max_owed: u64,
     pub(super) signals: Arc<Signals>,
     pub(super) metrics: PipelineMetrics,
 }
@@ -79,6 +81,8 @@ struct Running {
     waiting: VecDeque<(Receiver<std::io::Result<Encoded>>, Vec<Row>)>,
     /// Receipt of the newest commit: it is durable when this one is.
     receipt: Option<Receipt>,
+    /// Compressed bytes of the largest commit so far: what a batch under way may become.
+    largest: u64,
 }
 
 impl Ingest {
@@ -88,8 +92,14 @@ impl Ingest {
     /// What the source, the workers or the store can't go on after. Nothing that was committed is lost.
     pub(super) fn run(self) -> Result<(), IngestError> {
         let waker = self.source.waker();
-        let mut running =
-            Running { ingest: self, waker, gathered: Gathered::default(), waiting: VecDeque::new(), receipt: None };
+        let mut running = Running {
+            ingest: self,
+            waker,
+            gathered: Gathered::default(),
+            waiting: VecDeque::new(),
+            receipt: None,
+            largest: 0,
+        };
         running.turn_until_end()?;
         running.drain()
     }
@@ -104,7 +114,7 @@ impl Running {
                 return Ok(());
             }
             let now = Instant::now();
-            let room = self.ingest.door.room() == Room::Yes;
+            let room = self.has_room();
             let busy = self.waiting.len() >= self.ingest.max_waiting;
             let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
             let step = self.ingest.source.poll(budget, now)?;
@@ -122,6 +132,13 @@ impl Running {
                 self.wait(now, room);
             }
         }
+    }
+
+    /// Batches under way count as if they were owed already; one is always allowed.
+    fn has_room(&self) -> bool {
+        let under_way = self.waiting.len() as u64 * self.largest;
+        let fits = self.waiting.is_empty() || self.ingest.door.owed_bytes() + under_way < self.ingest.max_owed;
+        fits && self.ingest.door.room() == Room::Yes
     }
 
     fn tell(&self) {
@@ -201,7 +218,9 @@ impl Running {
     fn commit(&mut self, encoded: Encoded, rows: Vec<Row>) -> Result<(), IngestError> {
         let metrics = &self.ingest.metrics;
         metrics.committed_records.inc_by(encoded.members.iter().map(|m| u64::from(m.items)).sum());
-        metrics.committed_bytes.inc_by(encoded.members.iter().map(|m| m.gzip.len() as u64).sum());
+        let bytes = encoded.members.iter().map(|m| m.gzip.len() as u64).sum();
+        self.largest = self.largest.max(bytes);
+        metrics.committed_bytes.inc_by(bytes);
         metrics.dead_letters.inc_by(encoded.dead.len() as u64);
         for buffer in encoded.buffers {
             self.ingest.source.recycle(buffer);

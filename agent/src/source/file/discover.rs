@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::FileSource;
 use super::stat::Stat;
 use super::table::{Slot, State};
+use crate::record::Timestamp;
 
 /// Two changes within this may leave the same modification time.
 const GRAIN_NS: i64 = 100_000_000;
@@ -80,7 +80,7 @@ impl FileSource {
                 return Vec::new();
             }
         };
-        let listed_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as i64);
+        let listed_at = Timestamp::now().0 * 1_000_000;
         let mut below = Vec::new();
         for entry in entries.flatten() {
             let path = entry.path();

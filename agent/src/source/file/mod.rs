@@ -24,13 +24,13 @@ mod watch;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::emit::add_gap;
 use super::{FilePosition, Progress, SourceError, Waker};
 use crate::metrics::PipelineMetrics;
 use crate::plan::FilePlan;
-use crate::record::{GapReason, Row, SourceId, Step};
+use crate::record::{GapReason, Row, SourceId, Step, Timestamp};
 use discover::{Folders, Sought};
 use globs::Globs;
 use rows::{COUNTERS, Counters, Kind, Stored};
@@ -75,7 +75,8 @@ pub(crate) struct FileSource {
     folders: Folders,
     rescan_due: Tick,
     started: bool,
-    scanning_first: bool,
+    /// While files of this run's first scan are still to be decided on: their slots are below this.
+    first_scan: Option<Slot>,
     /// Files whose place is no longer theirs.
     adrift: Vec<Slot>,
     /// New files of which it is not decided whether they are sources of their own.
@@ -106,7 +107,7 @@ impl FileSource {
             metrics,
             waker,
             opened: Instant::now(),
-            opened_unix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
+            opened_unix: Timestamp::now().0 as u64 / 1000,
             now: 0,
             counters: Counters::default(),
             counters_dirty: false,
@@ -119,7 +120,7 @@ impl FileSource {
             folders: Folders::default(),
             rescan_due: 0,
             started: false,
-            scanning_first: false,
+            first_scan: None,
             adrift: Vec::new(),
             newcomers: Vec::new(),
             open_files: 0,
@@ -166,7 +167,11 @@ impl FileSource {
     }
 
     pub(super) fn next_look(&self, now: Instant) -> Instant {
-        if !self.started || (self.had_budget && !self.ready.is_empty()) || !self.adrift.is_empty() {
+        if !self.started
+            || (self.had_budget && !self.ready.is_empty())
+            || !self.adrift.is_empty()
+            || !self.newcomers.is_empty()
+        {
             return now;
         }
         let due = self.looks.next().unwrap_or(Tick::MAX).min(self.rescan_due);
@@ -204,15 +209,11 @@ impl FileSource {
                 self.looks.at(&mut self.table, slot, self.now + 1000);
             }
         }
-        self.scanning_first = true;
+        self.first_scan = Some(Slot::MAX);
         self.scan(true);
         self.find_stored();
+        self.first_scan = Some(self.table.end());
         self.decide_newcomers();
-        self.scanning_first = false;
-        if !self.counters.first_scan_done {
-            self.counters.first_scan_done = true;
-            self.counters_dirty = true;
-        }
     }
 
     /// Takes in what the kernel told us, and lists folders when it is time.

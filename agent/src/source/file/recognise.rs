@@ -17,6 +17,8 @@ use super::table::{Slot, State, Tracked};
 use crate::plan::Start;
 use crate::record::{Mode, Position};
 
+/// So many new files are decided on in one look.
+const MOST_DECIDED: usize = 2048;
 /// So many sources that begin alike are compared with a new file, those with the most similar names first.
 const MOST_COMPARED: usize = 32;
 /// Files whose names are not related are taken for copies only if they repeat at least this much: short files
@@ -59,7 +61,7 @@ impl FileSource {
             self.table.set_identity(slot, stat.identity);
             return self.seen_again(slot, path);
         }
-        let late = self.once && self.counters.first_scan_done && !self.scanning_first;
+        let late = self.once && self.counters.first_scan_done && self.first_scan.is_none();
         if late || !self.globs.wants(path) {
             return;
         }
@@ -124,11 +126,18 @@ impl FileSource {
         let mut newcomers = std::mem::take(&mut self.newcomers);
         newcomers.sort_unstable();
         newcomers.dedup();
+        // The rows of a hundred thousand files found at once must not become one commit.
+        let later = newcomers.split_off(newcomers.len().min(MOST_DECIDED));
         for slot in newcomers {
             let entry = self.table.get(slot);
             if !entry.is_minted() && matches!(entry.state, State::Live | State::Nameless | State::Held { .. }) {
                 self.decide(slot);
             }
+        }
+        self.newcomers.extend(later);
+        if self.newcomers.is_empty() && self.first_scan.take().is_some() && !self.counters.first_scan_done {
+            self.counters.first_scan_done = true;
+            self.counters_dirty = true;
         }
     }
 
@@ -143,7 +152,7 @@ impl FileSource {
                 return self.looks.after(&mut self.table, slot, self.now, false);
             }
         };
-        if !self.counters.first_scan_done {
+        if !self.counters.first_scan_done && self.first_scan.is_some_and(|end| slot < end) {
             self.begin_at_start(slot, &head);
             return self.own(slot, &head);
         }

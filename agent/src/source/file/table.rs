@@ -336,6 +336,11 @@ impl Table {
         0..self.entries.len() as Slot
     }
 
+    /// Above every slot in use.
+    pub(super) fn end(&self) -> Slot {
+        self.entries.len() as Slot
+    }
+
     /// Bytes known and not handed out.
     pub(super) fn lag(&self) -> u64 {
         self.lag
