@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FileSource;
-use super::fingerprint::{self, Print};
+use super::fingerprint;
 use super::gzip;
 use super::rows::Kind;
 use super::stat::Stat;

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::fingerprint::Print;
 use super::stat::Identity;
@@ -151,11 +151,6 @@ impl Stored {
             mtime,
             gone_at,
         })
-    }
-
-    /// Where the file was last known to lie.
-    pub(super) fn place(&self) -> &Path {
-        self.place.as_deref().unwrap_or(&self.path)
     }
 }
 

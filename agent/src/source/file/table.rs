@@ -295,16 +295,6 @@ impl Table {
         }
     }
 
-    /// Takes the prints over from another entry.
-    pub(super) fn set_start(&mut self, slot: Slot, start: u64) {
-        let entry = &mut self.entries[slot as usize];
-        self.by_start.remove(&(entry.start, slot));
-        entry.start = start;
-        if entry.head.len > 0 {
-            self.by_start.insert((start, slot));
-        }
-    }
-
     pub(super) fn at_inode(&self, identity: Identity) -> Option<Slot> {
         self.by_inode.get(&(identity.dev, identity.ino)).copied()
     }
