@@ -117,11 +117,13 @@ fn t16_a_full_buffer_that_drops_counts_each_record_it_drops() {
         let (room, mut endpoint) = (Room::new(), Endpoint::start());
         endpoint.down();
         let oracle = Oracle::new(Rng::for_test(&format!("t16-{when_full}")));
-        let buffer = format!("{SMALL_BUFFER}\nwhen_full = \"{when_full}\"");
+        // What is being delivered is never dropped, so that is kept small beside the buffer.
+        let bulk = "[sink.bulk]\nmax_bytes = \"1 MiB\"\nmax_in_flight = 1";
+        let buffer = format!("{bulk}\n[buffer]\nmax_bytes = \"4 MiB\"\nwhen_full = \"{when_full}\"");
         let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, &buffer));
         let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
         agent.start_ready();
-        writer.bytes(12 << 20);
+        writer.bytes(24 << 20);
         let lines = oracle.lines() as u64;
         wait::holds("everything is read", PATIENCE, || agent.ctl().metric("read_records_total") == lines);
         wait::holds("what is not owed is counted as dropped", PATIENCE, || {
@@ -134,8 +136,9 @@ fn t16_a_full_buffer_that_drops_counts_each_record_it_drops() {
         let report = oracle.compare(&endpoint, INDEX);
         report.assert_true();
         assert_eq!(report.missing.len() as u64, dropped, "{when_full}: {}", report.summary());
-        let newest_missing = report.missing.last() == Some(&(lines - 1));
-        assert_eq!(newest_missing, when_full == "drop_newest", "{when_full}: {}", report.summary());
+        // What is small enough for what room is left may still go in; the first or the last thousand never go out.
+        let kept = if when_full == "drop_newest" { 0..1000 } else { lines - 1000..lines };
+        assert!(!report.missing.iter().any(|seq| kept.contains(seq)), "{when_full}: {}", report.summary());
     }
 }
 
