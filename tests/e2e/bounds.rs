@@ -135,6 +135,7 @@ fn t16_a_full_buffer_that_drops_counts_each_record_it_drops() {
         let dropped = agent.ctl().metric("dropped_records_total");
         let report = oracle.compare(&endpoint, INDEX);
         report.assert_true();
+        eprintln!("t16-{when_full}: {dropped} lines are counted as dropped, {} are missing", report.missing.len());
         assert_eq!(report.missing.len() as u64, dropped, "{when_full}: {}", report.summary());
         // What is small enough for what room is left may still go in; the first or the last thousand never go out.
         let kept = if when_full == "drop_newest" { 0..1000 } else { lines - 1000..lines };
@@ -225,6 +226,8 @@ fn a_dead_cluster_costs_bounded_memory_and_a_healthy_neighbour_nothing() {
     }
     eprintln!("outage: peak {} MB", peak / 1_000_000);
     assert!(peak < 100_000_000, "{peak} bytes are resident");
+    let said = agent.log().lines().filter(|line| line.contains("will be sent again")).count();
+    assert!((1..=4).contains(&said), "it spoke {said} times of one outage:\n{}", agent.log());
     sick.up();
     sick.wait_count(INDEX, oracle.lines(), PATIENCE);
     oracle.compare(&sick, INDEX).assert_clean();
