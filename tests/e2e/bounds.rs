@@ -117,11 +117,13 @@ fn t16_a_full_buffer_that_drops_counts_each_record_it_drops() {
         let (room, mut endpoint) = (Room::new(), Endpoint::start());
         endpoint.down();
         let oracle = Oracle::new(Rng::for_test(&format!("t16-{when_full}")));
-        let buffer = format!("{SMALL_BUFFER}\nwhen_full = \"{when_full}\"");
+        // What is being delivered is never dropped, so that is kept small beside the buffer.
+        let bulk = "[sink.bulk]\nmax_bytes = \"1 MiB\"\nmax_in_flight = 1";
+        let buffer = format!("{bulk}\n[buffer]\nmax_bytes = \"4 MiB\"\nwhen_full = \"{when_full}\"");
         let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, &buffer));
         let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
         agent.start_ready();
-        writer.bytes(12 << 20);
+        writer.bytes(24 << 20);
         let lines = oracle.lines() as u64;
         wait::holds("everything is read", PATIENCE, || agent.ctl().metric("read_records_total") == lines);
         wait::holds("what is not owed is counted as dropped", PATIENCE, || {
@@ -133,9 +135,11 @@ fn t16_a_full_buffer_that_drops_counts_each_record_it_drops() {
         let dropped = agent.ctl().metric("dropped_records_total");
         let report = oracle.compare(&endpoint, INDEX);
         report.assert_true();
+        eprintln!("t16-{when_full}: {dropped} lines are counted as dropped, {} are missing", report.missing.len());
         assert_eq!(report.missing.len() as u64, dropped, "{when_full}: {}", report.summary());
-        let newest_missing = report.missing.last() == Some(&(lines - 1));
-        assert_eq!(newest_missing, when_full == "drop_newest", "{when_full}: {}", report.summary());
+        // What is small enough for what room is left may still go in; the first or the last thousand never go out.
+        let kept = if when_full == "drop_newest" { 0..1000 } else { lines - 1000..lines };
+        assert!(!report.missing.iter().any(|seq| kept.contains(seq)), "{when_full}: {}", report.summary());
     }
 }
 
@@ -222,6 +226,8 @@ fn a_dead_cluster_costs_bounded_memory_and_a_healthy_neighbour_nothing() {
     }
     eprintln!("outage: peak {} MB", peak / 1_000_000);
     assert!(peak < 100_000_000, "{peak} bytes are resident");
+    let said = agent.log().lines().filter(|line| line.contains("will be sent again")).count();
+    assert!((1..=4).contains(&said), "it spoke {said} times of one outage:\n{}", agent.log());
     sick.up();
     sick.wait_count(INDEX, oracle.lines(), PATIENCE);
     oracle.compare(&sick, INDEX).assert_clean();

@@ -153,6 +153,7 @@ fn a_cluster_that_became_another_one_parks_what_is_owed() {
     writer.lines(500);
     agent.start_ready();
     endpoint.wait_count(INDEX, 500, PATIENCE);
+    wait::holds("nothing is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(0));
     endpoint.down();
     writer.lines(500);
     wait::holds("it is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(500));

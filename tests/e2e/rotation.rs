@@ -240,6 +240,7 @@ fn t04_lines_truncated_before_they_could_be_read_are_a_counted_gap() {
     let report = scene.oracle.compare(&endpoint, INDEX);
     report.assert_true();
     let claimed = agent.ctl().metric("gap_bytes_total");
+    eprintln!("t04: a gap of {claimed} bytes is claimed, {} bytes are missing", report.missing_bytes);
     assert!(report.missing_bytes > 0 && claimed == report.missing_bytes, "claimed {claimed}: {}", report.summary());
 }
 
@@ -349,7 +350,9 @@ fn a_deleted_file_is_read_to_its_end_while_it_is_open() {
             && report.documents + report.missing.len() == expected
             && scene.endpoint.count(INDEX) >= 600
     });
-    scene.oracle.compare(&scene.endpoint, INDEX).assert_true();
+    let report = scene.oracle.compare(&scene.endpoint, INDEX);
+    eprintln!("deleted: {} bytes are missing, as claimed", report.missing_bytes);
+    report.assert_true();
 }
 
 #[test]

@@ -166,8 +166,9 @@ impl Report {
         self.assert_true();
     }
 
-    /// What arrived is right, though something may be missing.
+    /// What arrived is right, though something may be missing. Says what was found: a row of the run's table.
     pub fn assert_true(&self) {
+        eprintln!("FOUND {}: {}", std::thread::current().name().unwrap_or("?"), self.summary());
         let wrong = [&self.double, &self.altered, &self.misplaced, &self.mixed];
         let right = wrong.iter().all(|list| list.is_empty()) && self.foreign.is_empty() && self.collisions == 0;
         assert!(right, "{}", self.summary());
