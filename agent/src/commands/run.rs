@@ -13,7 +13,9 @@ use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, Plan};
 use crate::store::StoreError;
 
+/// How often the end of bounded sources is looked for, and that of the others, which only fail.
 const LOOK: Duration = Duration::from_millis(25);
+const RARE_LOOK: Duration = Duration::from_millis(500);
 const PROGRESS: Duration = Duration::from_millis(500);
 
 pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Exit {
@@ -58,10 +60,11 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
         tracing::warn!(%error, "no control socket: splashctl can't reach this agent");
     }
     let mut line = ProgressLine::new(once);
+    let look = if agent.is_bounded() { LOOK } else { RARE_LOOK };
     let exit = loop {
         tokio::select! {
             () = signals.next() => break Exit::Ok,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
         let failures = agent.failures();

@@ -58,6 +58,7 @@ pub(crate) struct Agent {
 /// One running pipeline.
 pub(super) struct Running {
     pub(super) plan: Plan,
+    bounded: bool,
     pub(super) door: store::Pipeline,
     pub(super) delivery: Arc<Delivery>,
     pub(super) metrics: PipelineMetrics,
@@ -163,6 +164,11 @@ impl Agent {
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(200));
         self.store.close(left).map_err(|e| e.to_string())?;
         if late.is_empty() { Ok(()) } else { Err(format!("not over in time: {}", late.join(", "))) }
+    }
+
+    /// Every source has an end, so that `finished` will come.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.pipelines.iter().all(|p| p.bounded)
     }
 
     /// Every source was bounded and has been read to its end, and nothing is owed any more.
@@ -344,7 +350,7 @@ impl Running {
     ) -> Result<Running, StartError> {
         let delivery = Arc::new(Delivery::open(&settings.data_dir.join("sinks"), &plan.id)?);
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
-        let waker = ingest.source.waker();
+        let (waker, bounded) = (ingest.source.waker(), ingest.once);
         let outcome = Arc::new(Mutex::new(Outcome::Runs));
         let (told, job) = (outcome.clone(), plan.id.clone());
         let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(move || {
@@ -363,6 +369,7 @@ impl Running {
             tokio::spawn(deliver::run(door.clone(), plan.sink.clone(), delivery.clone(), metrics.clone(), stop));
         Ok(Running {
             plan,
+            bounded,
             door,
             delivery,
             metrics,
