@@ -44,6 +44,7 @@ impl Log {
             dir: dir.to_owned(),
             durability: Durability::Group,
             segment_bytes: 64 << 20,
+            rewind: crate::source::Source::rewind,
             min_free_bytes: 0,
             ballast_bytes: 0,
             agent_id: None,

@@ -99,6 +99,7 @@ impl Agent {
             dir: settings.data_dir.clone(),
             durability: settings.durability,
             segment_bytes: 64 << 20,
+            rewind: crate::source::Source::rewind,
             min_free_bytes: 128 << 20,
             ballast_bytes: 64 << 20,
             agent_id: settings.agent_id.clone(),

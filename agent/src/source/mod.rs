@@ -148,4 +148,10 @@ impl Source {
     pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
         file::positions(rows)
     }
+
+    /// The row to go on with after the commits from `before` to `latest` were lost: what is read again gets the
+    /// same ids, and no source number is given out twice.
+    pub(crate) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
+        file::rows::rewind(key, before, latest)
+    }
 }

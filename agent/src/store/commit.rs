@@ -10,18 +10,18 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::plan::{Durability, WhenFull};
+use crate::plan::Durability;
 use crate::record::{Bitmap, DeadLetter, Member, Row};
 
-use super::dead_letters::Refused;
-use super::frame::{Counters, Entry, Head, Kind, LaneSum, Mark, MemberMeta, Meta};
+use super::frame::{Counters, Entry, Kind, Mark, MemberMeta, Meta};
 use super::identity::io_error;
-use super::inbox::{Op, Reply};
+use super::inbox::Reply;
 use super::lanes::{Flight, Segment, row_bytes};
 use super::quota::{self, Space};
+use super::recover_damage::Repair;
 use super::segment::{self, Active, MEMBERS_MAX};
 use super::view::View;
-use super::{Commit, Settled, Shared, StoreError};
+use super::{Shared, StoreError};
 
 /// Under `Durability::Group` there is one sync in so much time.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
@@ -120,12 +120,15 @@ impl Writer {
     }
 
     /// Makes a head that was just written durable, before anyone relies on it.
-    pub(super) fn begin(&mut self, applied: u64, unsealed: Vec<Active>) -> Result<(), StoreError> {
+    pub(super) fn begin(&mut self, applied: u64, unsealed: Vec<Active>, repair: Repair) -> Result<(), StoreError> {
         self.applied = applied;
         self.unsynced = true;
         self.sync()?;
-        for mut old in unsealed {
-            self.seal(&mut old);
+        // Only a segment that was not sealed is looked through at open: so what was found in it comes first.
+        if self.repair(repair)? {
+            for mut old in unsealed {
+                self.seal(&mut old);
+            }
         }
         Ok(())
     }
@@ -223,7 +226,9 @@ impl Writer {
     fn make_way(&mut self, draft: &Draft) -> io::Result<()> {
         let full = self.active.len >= self.shared.options.segment_bytes || self.active.ordinals as usize >= MEMBERS_MAX;
         if self.active.broken {
-            return self.roll(false);
+            // What it has already is published as lying in it, so before there is another.
+            self.sync().map_err(|error| io::Error::other(error.to_string()))?;
+            return if self.active.broken { self.roll(false) } else { Ok(()) };
         }
         if !full {
             return Ok(());

@@ -81,6 +81,13 @@ impl Header {
     }
 }
 
+/// What a damaged header says of its frame's length and sequence.
+pub(super) fn len_and_seq(header: &[u8]) -> Option<(u64, u64)> {
+    let mut read = Reader(header.get(12..)?);
+    let (meta_len, bodies_len, seq) = (read.u32()?, read.u64()?, read.u64()?);
+    Some(((HEADER_LEN as u64 + u64::from(meta_len)).checked_add(bodies_len)?, seq))
+}
+
 /// The check of a whole frame: its header behind the check, and its meta.
 pub(super) fn check(header: &[u8], meta: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(header.get(12..).unwrap_or_default()), meta)

@@ -14,7 +14,7 @@ use crate::plan::BufferPlan;
 use crate::record::{Bitmap, Row};
 
 use super::frame::{Counters, Entry, LaneSum, SegmentMarks, Trailer};
-use super::{Lane, Limit, Owed, Place};
+use super::{Lane, Limit, Owed};
 
 /// So many indexes of sealed segments are kept in memory.
 const INDEXES_KEPT: usize = 3;
@@ -160,6 +160,8 @@ pub(super) struct State {
     loaded: Vec<u64>,
     /// Lines for the operator.
     pub(super) notes: BTreeMap<&'static str, String>,
+    /// More of them: what became of each pipeline that damage was found for at open.
+    pub(super) damage: Vec<String>,
     pub(super) disk_full: bool,
     pub(super) stopped: bool,
 }
@@ -363,7 +365,7 @@ impl State {
                     let sent_before = e.sent_before || e.seq < self.born || segment.handed.get(e.ordinal);
                     segment.handed.set(e.ordinal);
                     self.flights.insert(key, Flight { segment: *at, entry: *e });
-                    owed.push(hand_out(*at, e, partial, sent_before));
+                    owed.push(hand_out(e, partial, sent_before));
                 }
                 lane.cursor.1 = e.ordinal + 1;
             }
@@ -413,17 +415,8 @@ pub(super) fn row_bytes(row: &Row) -> u64 {
     12 + row.value.as_ref().map_or(0, |v| v.len() as u64)
 }
 
-fn hand_out(segment: u64, e: &Entry, owed: Option<Bitmap>, sent_before: bool) -> Owed {
-    Owed {
-        seq: e.seq,
-        member: e.member,
-        items: e.items,
-        raw_len: e.raw_len,
-        gzip_len: e.gzip_len,
-        owed,
-        sent_before,
-        place: Place { segment, offset: e.offset },
-    }
+fn hand_out(e: &Entry, owed: Option<Bitmap>, sent_before: bool) -> Owed {
+    Owed { seq: e.seq, member: e.member, items: e.items, raw_len: e.raw_len, gzip_len: e.gzip_len, owed, sent_before }
 }
 
 /// What each lane of a segment's table has in it.

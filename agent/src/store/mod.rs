@@ -18,6 +18,7 @@ mod ledger;
 mod open;
 mod quota;
 mod recover;
+mod recover_damage;
 mod recover_rows;
 mod retain;
 mod segment;
@@ -58,7 +59,13 @@ pub(crate) struct Options {
     pub(crate) agent_id: Option<String>,
     /// What tells this machine from its clone (e.g. the text of /etc/machine-id).
     pub(crate) machine: String,
+    /// What a row becomes when a pipeline is set back behind damage.
+    pub(crate) rewind: Rewind,
 }
+
+/// (key, the row before the damage, the latest known) → the row to go on with. It sees to it that what is read
+/// again gets the same ids, and that nothing else does.
+pub(crate) type Rewind = fn(u64, Option<&[u8]>, &[u8]) -> Option<Box<[u8]>>;
 
 /// Why a store can't be opened or can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -122,15 +129,6 @@ pub(crate) struct Owed {
     pub(crate) owed: Option<Bitmap>,
     /// It may have been sent before (by an earlier process, or it is a replay).
     pub(crate) sent_before: bool,
-    /// Where it lies now; the store may move it, so ask [`Pipeline::read`], not the disk.
-    pub(crate) place: Place,
-}
-
-/// (segment number, byte offset of the gzip bytes)
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) segment: u64,
-    pub(crate) offset: u64,
 }
 
 /// What became of a member that was handed out.
@@ -245,7 +243,7 @@ impl Store {
 
     pub(crate) fn health(&self) -> Health {
         let state = self.shared.state();
-        let mut degraded: Vec<String> = state.notes.values().cloned().collect();
+        let mut degraded: Vec<String> = state.notes.values().chain(&state.damage).cloned().collect();
         if state.disk_full {
             degraded.push(format!("the disk is full: {}", self.shared.dirs.root.display()));
         }

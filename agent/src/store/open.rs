@@ -9,7 +9,6 @@ use super::frame::{Entry, Trailer};
 use super::fs::Fs;
 use super::identity::{self, Dirs, io_error};
 use super::inbox::{Inbox, Op};
-use super::lanes::State;
 use super::quota::{SLED_FREE_MIN, Space};
 use super::recover::{self, Recovered};
 use super::segment;
@@ -33,8 +32,8 @@ pub(super) fn open(options: Options, fs: Arc<dyn Fs>) -> Result<Store, StoreErro
     }
     let (view, seen, view_note) = open_view(&dirs, &space);
     let applied = seen.applied;
-    let recovered = recover::recover(&*fs, &dirs, seen)?;
-    let Recovered { mut state, active, unsealed, newest, replayed, rewrite_view } = recovered;
+    let recovered = recover::recover(&*fs, &dirs, seen, options.rewind)?;
+    let Recovered { mut state, active, unsealed, newest, replayed, repair } = recovered;
     let dead = DeadLog::open(fs.clone(), &dirs.dead, |name| state.pipeline(name)).map_err(io_error(&dirs.dead))?;
     for (key, note) in [("machine", moved), ("sled", view_note)] {
         state.notes.extend(note.map(|note| (key, note)));
@@ -42,7 +41,6 @@ pub(super) fn open(options: Options, fs: Arc<dyn Fs>) -> Result<Store, StoreErro
     if dead.damaged > 0 {
         state.notes.insert("dead", format!("{} bytes of dead letters were damaged", dead.damaged));
     }
-    let view = view.filter(|view| rewrite_rows(view, &mut state, &rewrite_view));
     state.disk_full = space.is_full();
     let (born, frontier) = (state.born, state.frontier);
     let shared = Arc::new(Shared {
@@ -64,7 +62,7 @@ pub(super) fn open(options: Options, fs: Arc<dyn Fs>) -> Result<Store, StoreErro
         None => commit::open_segment(&shared, newest + 1, born, frontier).map_err(io_error(&shared.dirs.segments))?,
     };
     let mut writer = Writer::new(shared.clone(), active, space, view, lock);
-    writer.begin(applied, unsealed)?;
+    writer.begin(applied, unsealed, repair)?;
     let thread = std::thread::Builder::new().name("store".to_owned());
     let path = shared.dirs.root.clone();
     thread.spawn(move || writer.run()).map_err(io_error(&path))?;
@@ -87,19 +85,6 @@ fn open_view(dirs: &Dirs, space: &Space) -> (Option<View>, view::Content, Option
             (None, view::Content::default(), Some(format!("sled can't be opened: {error}")))
         }
     }
-}
-
-/// Lets the view begin anew with the rows of pipelines that it did not have right.
-fn rewrite_rows(view: &View, state: &mut State, pipelines: &[u32]) -> bool {
-    for number in pipelines {
-        let Some(pipeline) = state.of(*number) else { continue };
-        if let Err(error) = view.clear(&pipeline.name) {
-            tracing::error!(%error, "the store runs without sled");
-            return false;
-        }
-        pipeline.dirty = pipeline.rows.keys().copied().collect();
-    }
-    true
 }
 
 impl Shared {

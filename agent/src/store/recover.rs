@@ -15,8 +15,9 @@ use super::frame::{Entry, Head, Meta, SegmentMarks, Summary, Trailer};
 use super::fs::{Disk, Fs};
 use super::identity::{Dirs, io_error};
 use super::lanes::{Bits, Segment, State};
+use super::recover_damage::{Damage, Repair};
 use super::segment::{self, Active, Content, Frame, Item, Walk};
-use super::{StoreError, view};
+use super::{Rewind, StoreError, view};
 
 /// The state after the last durable commit.
 pub(super) struct Recovered {
@@ -29,63 +30,72 @@ pub(super) struct Recovered {
     pub(super) newest: u64,
     /// Dead letters that a durable commit owes again.
     pub(super) replayed: Vec<(u32, Vec<u64>)>,
-    /// Pipelines whose rows the view does not have right.
-    pub(super) rewrite_view: Vec<u32>,
+    pub(super) repair: Repair,
 }
 
 /// A segment file as found.
-struct Found {
-    number: u64,
-    disk: Arc<dyn Disk>,
-    len: u64,
+pub(super) struct Found {
+    pub(super) number: u64,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) len: u64,
     sealed: Option<(Trailer, Summary)>,
     /// Where its sound frames end.
-    end: u64,
-    last_seq: u64,
-    damaged: bool,
+    pub(super) end: u64,
+    pub(super) last_seq: u64,
+    pub(super) damaged: bool,
 }
 
 pub(super) struct Recovery<'a> {
     pub(super) fs: &'a dyn Fs,
     pub(super) dirs: &'a Dirs,
     pub(super) state: State,
-    found: Vec<Found>,
-    frontier: u64,
+    pub(super) rewind: Rewind,
+    pub(super) found: Vec<Found>,
+    /// The highest sequence that is known to have been durable.
+    pub(super) frontier: u64,
+    pub(super) damage: Vec<Damage>,
+    /// Pipeline → where each of its bases began.
+    pub(super) bases: HashMap<String, Vec<u64>>,
     lost: u64,
     replayed: Vec<(u32, Vec<u64>)>,
     /// Pipeline → rows are taken from frames behind this sequence.
     pub(super) start: HashMap<u32, u64>,
-    pub(super) rewrite_view: Vec<u32>,
+    pub(super) repair: Repair,
 }
 
-pub(super) fn recover(fs: &dyn Fs, dirs: &Dirs, seen: view::Content) -> Result<Recovered, StoreError> {
+pub(super) fn recover(fs: &dyn Fs, dirs: &Dirs, seen: view::Content, rewind: Rewind) -> Result<Recovered, StoreError> {
     let recovery = Recovery {
         fs,
         dirs,
         state: State::default(),
+        rewind,
         found: Vec::new(),
-        frontier: seen.applied,
+        frontier: seen.applied.max(seen.reached),
+        damage: Vec::new(),
+        bases: HashMap::new(),
         lost: 0,
         replayed: Vec::new(),
         start: HashMap::new(),
-        rewrite_view: Vec::new(),
+        repair: Repair::default(),
     };
     recovery.run(seen).map_err(io_error(&dirs.root))
 }
 
 impl Recovery<'_> {
     fn run(mut self, seen: view::Content) -> io::Result<Recovered> {
-        let applied = seen.applied;
+        self.list_bases()?;
         self.list()?;
         self.find_end()?;
+        self.look_for_lost_end();
         let (head_at, head) = self.newest_head()?;
         self.drop_settled(head_at, &head)?;
         self.add_segments()?;
         self.choose_rows(seen, &head)?;
+        let needed: HashMap<String, u64> = head.bases.iter().cloned().collect();
         let marks = self.walk(head_at, head)?;
         self.apply_marks(marks)?;
-        let last_seq = self.found.iter().map(|f| f.last_seq).max().unwrap_or(0);
-        self.state.frontier = last_seq.max(applied).max(self.frontier);
+        self.set_back(&needed)?;
+        self.state.frontier = self.last_seq().max(self.frontier);
         self.state.born = self.state.frontier + 1;
         if self.lost > 0 {
             let lost = self.lost;
@@ -102,8 +112,8 @@ impl Recovery<'_> {
                 unsealed.push(appendable);
             }
         }
-        let (state, replayed, rewrite_view) = (self.state, self.replayed, self.rewrite_view);
-        Ok(Recovered { state, active, unsealed, newest, replayed, rewrite_view })
+        let (state, replayed, repair) = (self.state, self.replayed, self.repair);
+        Ok(Recovered { state, active, unsealed, newest, replayed, repair })
     }
 
     fn list(&mut self) -> io::Result<()> {
@@ -130,17 +140,15 @@ impl Recovery<'_> {
     /// Cuts what is behind the frontier in the segments that were not sealed.
     fn find_end(&mut self) -> io::Result<()> {
         // A frame that was written again into the next segment counts there only.
-        let mut follows = u64::MAX;
+        let (mut follows, mut exact) = (None, false);
         for at in (0..self.found.len()).rev() {
             // What a segment follows matters only to one that was not sealed.
             let asked = at > 0 && self.found[at - 1].sealed.is_none();
-            let begins = match if asked { self.first_head(at)? } else { None } {
-                Some(head) => head.follows,
-                None => follows,
-            };
+            let head = if asked { self.first_head(at)? } else { None };
             if self.found[at].sealed.is_none() {
                 let before = self.found[..at].last().map_or(0, |f| f.last_seq);
-                self.examine(at, before, follows)?;
+                self.examine(at, before, follows.unwrap_or(u64::MAX))?;
+                self.look_for_gap(at, follows.filter(|_| exact));
             }
             let found = &self.found[at];
             if found.sealed.is_none() && found.end == 0 {
@@ -148,7 +156,8 @@ impl Recovery<'_> {
                 self.found.remove(at);
                 continue;
             }
-            follows = begins;
+            exact = head.is_some();
+            follows = head.map(|head| head.follows).or(follows);
         }
         self.fs.sync_dir(&self.dirs.segments)
     }
@@ -156,38 +165,21 @@ impl Recovery<'_> {
     /// Walks through an unsealed segment, cuts its tail and syncs what is left: after a kill it may lie in
     /// the page cache only, and is about to be sent.
     fn examine(&mut self, at: usize, before: u64, follows: u64) -> io::Result<()> {
-        let found = &self.found[at];
-        let mut walk = Walk::new(&*found.disk, found.number, found.len, true);
-        // (offset, sequence it must have had, None: bad)
-        let mut steps: Vec<(u64, Option<u64>, bool)> = Vec::new();
-        let mut previous = None;
-        while let Some(item) = walk.next()? {
-            match item {
-                Item::Frame(frame) => {
-                    let header = &frame.header;
-                    self.frontier = self.frontier.max(header.frontier);
-                    let chained = previous.is_none_or(|(seq, check)| (seq + 1, check) == (header.seq, header.previous));
-                    previous = Some((header.seq, header.check));
-                    steps.push((frame.offset, Some(header.seq), frame.sound && chained));
-                }
-                Item::Bad { from, .. } => {
-                    steps.push((from, None, false));
-                    previous = None;
-                }
-            }
-        }
-        let (mut end, mut last_seq, mut damaged, mut unsure) = (found.len, before, false, None);
-        for (offset, seq, sound) in steps {
-            let expected = seq.unwrap_or(last_seq + 1);
+        let steps = self.steps(at, before)?;
+        let number = self.found[at].number;
+        let (mut end, mut last_seq, mut damaged, mut unsure) = (self.found[at].len, before, false, None);
+        for step in steps {
+            let expected = step.seq.unwrap_or(last_seq + 1);
             if expected > self.frontier {
-                unsure.get_or_insert(offset);
+                unsure.get_or_insert(step.offset);
             }
-            if expected > follows || (!sound && expected > self.frontier) {
-                end = offset;
+            if expected > follows || (!step.is_sound() && expected > self.frontier) {
+                end = step.offset;
                 break;
             }
-            damaged |= !sound;
-            last_seq = seq.unwrap_or(last_seq).max(last_seq);
+            damaged |= !step.is_sound();
+            self.damage.extend(step.damage(number, last_seq));
+            last_seq = step.seq.unwrap_or(last_seq).max(last_seq);
         }
         let found = &mut self.found[at];
         if end < found.len {
@@ -207,7 +199,7 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn first_head(&self, at: usize) -> io::Result<Option<Head>> {
+    pub(super) fn first_head(&self, at: usize) -> io::Result<Option<Head>> {
         let found = &self.found[at];
         match Walk::new(&*found.disk, found.number, found.end, false).next()? {
             Some(Item::Frame(Frame { content: Content::Head(head), .. })) => Ok(Some(head)),
@@ -426,7 +418,7 @@ impl Recovery<'_> {
     }
 }
 
-fn highest_seq(disk: &dyn Disk, number: u64, end: u64) -> io::Result<u64> {
+pub(super) fn highest_seq(disk: &dyn Disk, number: u64, end: u64) -> io::Result<u64> {
     let (mut walk, mut highest) = (Walk::new(disk, number, end, false), 0);
     while let Some(item) = walk.next()? {
         if let Item::Frame(frame) = item {

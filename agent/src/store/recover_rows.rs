@@ -4,7 +4,6 @@
 //! Promises: rows are never taken from something older than the log that is left can complete; if both sources
 //! are gone the pipeline is parked, not begun anew.
 
-use std::collections::HashMap;
 use std::io;
 
 use super::frame::Head;
@@ -12,25 +11,29 @@ use super::recover::Recovery;
 use super::{base, view};
 
 impl Recovery<'_> {
-    /// Each pipeline's rows as the view or its newest base has them, whichever is later.
-    pub(super) fn choose_rows(&mut self, mut seen: view::Content, head: &Head) -> io::Result<()> {
-        let mut bases: HashMap<String, u64> = HashMap::new();
+    /// Which bases there are. Each is proof that its sequence was durable.
+    pub(super) fn list_bases(&mut self) -> io::Result<()> {
         for name in self.fs.list(&self.dirs.bases)? {
             match base::parse_name(&name) {
                 Some((pipeline, began)) => {
-                    let newest = bases.entry(pipeline.to_owned()).or_default();
-                    *newest = began.max(*newest);
+                    self.bases.entry(pipeline.to_owned()).or_default().push(began);
+                    self.frontier = self.frontier.max(began);
                 }
                 None => self.fs.unlink(&self.dirs.bases.join(name))?,
             }
         }
-        let named = seen.rows.keys().chain(bases.keys()).chain(head.bases.iter().map(|(name, _)| name));
+        Ok(())
+    }
+
+    /// Each pipeline's rows as the view or its newest base has them, whichever is later.
+    pub(super) fn choose_rows(&mut self, mut seen: view::Content, head: &Head) -> io::Result<()> {
+        let named = seen.rows.keys().chain(self.bases.keys()).chain(head.bases.iter().map(|(name, _)| name));
         for name in named {
             self.state.pipeline(name);
         }
         for number in 0..self.state.pipelines.len() as u32 {
             let Some(name) = self.state.of(number).map(|p| p.name.clone()) else { continue };
-            let began = bases.get(&*name).copied();
+            let began = self.bases.get(&*name).and_then(|all| all.iter().max().copied());
             let needed = head.bases.iter().find(|(of, _)| **of == *name).map_or(0, |(_, began)| *began);
             let by_view =
                 !seen.large.contains(&*name) && seen.applied > 0 && seen.applied >= began.unwrap_or(0).max(needed);
@@ -40,7 +43,7 @@ impl Recovery<'_> {
             self.take_rows(number, rows, start);
             if by_view || self.take_base(number, &name, began, needed)? || stale {
                 if !by_view {
-                    self.rewrite_view.push(number);
+                    self.repair.rewrite_view.push(number);
                 }
                 if by_view && let Some(began) = began {
                     let size = self.fs.open(&self.dirs.bases.join(base::name(&name, began)))?.len()?;

@@ -63,7 +63,7 @@ impl Writer {
         }
     }
 
-    fn write_base(&self, number: u32) -> io::Result<()> {
+    pub(super) fn write_base(&self, number: u32) -> io::Result<()> {
         let began = self.frontier;
         let (name, rows) = {
             let state = self.shared.state();
@@ -200,6 +200,8 @@ fn changes(shared: &Shared, frontier: u64) -> (Changes, bool) {
     let all = state.pipelines.iter().all(|p| p.dirty.is_empty());
     if all {
         changes.applied(frontier);
+    } else {
+        changes.reached(frontier);
     }
     (changes, all)
 }

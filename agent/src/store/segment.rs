@@ -154,8 +154,8 @@ pub(super) struct Frame {
     pub(super) header: Header,
     pub(super) offset: u64,
     pub(super) content: Content,
-    /// The bodies are as they were written (or were not looked at).
-    pub(super) sound: bool,
+    /// Ordinals of members whose bodies are not as they were written; empty if bodies were not looked at.
+    pub(super) harmed: Vec<u32>,
 }
 
 impl Frame {
@@ -243,24 +243,25 @@ impl<'a> Walk<'a> {
             Kind::Commit | Kind::Kept => Meta::decode(meta).map(Content::Commit),
         };
         let Some(content) = content else { return Ok(None) };
-        let mut frame = Frame { header, offset, content, sound: true };
+        let mut frame = Frame { header, offset, content, harmed: Vec::new() };
         if self.bodies {
-            frame.sound = self.bodies_sound(&frame)?;
+            frame.harmed = self.harmed(&frame)?;
         }
         Ok(Some(frame))
     }
 
-    fn bodies_sound(&mut self, frame: &Frame) -> io::Result<bool> {
-        let Content::Commit(meta) = &frame.content else { return Ok(true) };
+    fn harmed(&mut self, frame: &Frame) -> io::Result<Vec<u32>> {
+        let mut harmed = Vec::new();
+        let Content::Commit(meta) = &frame.content else { return Ok(harmed) };
         let mut at = frame.bodies_at();
         for member in &meta.members {
-            let Some(body) = self.bytes(at, u64::from(member.gzip_len))? else { return Ok(false) };
-            if crc32c::crc32c(body) != member.crc {
-                return Ok(false);
+            let body = self.bytes(at, u64::from(member.gzip_len))?;
+            if body.is_none_or(|body| crc32c::crc32c(body) != member.crc) {
+                harmed.push(member.ordinal);
             }
             at += u64::from(member.gzip_len);
         }
-        Ok(true)
+        Ok(harmed)
     }
 
     /// The offset of the next sound frame at or behind `from`, or the end.

@@ -207,11 +207,18 @@ impl Writer {
             let mut state = self.shared.state();
             let Some(flight) = state.flight(seq, member) else { return Ok(()) };
             let items = state.owed_items(&flight);
-            let segment = flight.segment;
-            state.notes.insert("quarantine", format!("stored requests were damaged, the last in segment {segment}"));
+            let index =
+                state.lanes.get(flight.entry.lane as usize).map_or_else(|| "".into(), |lane| lane.index.clone());
             let Some(pipeline) = state.of(pipeline) else { return Ok(()) };
             pipeline.counters.quarantined_items += items;
-            (flight, pipeline.counters)
+            let (name, all) = (&pipeline.name, pipeline.counters.quarantined_items);
+            let (segment, counters) = (flight.segment, pipeline.counters);
+            let note = format!(
+                "{name}: {all} documents can't be sent: their stored bytes are damaged; the last were {items} for \
+                 {index} in segment {segment}"
+            );
+            state.notes.insert("quarantine", note);
+            (flight, counters)
         };
         self.keep_copy(&flight);
         let settled = vec![(flight, None)];
@@ -222,7 +229,7 @@ impl Writer {
         Ok(())
     }
 
-    fn keep_copy(&self, flight: &Flight) {
+    pub(super) fn keep_copy(&self, flight: &Flight) {
         let (segment, offset) = (flight.segment, flight.entry.offset);
         let to = self.shared.dirs.quarantine.join(format!("{segment:08}-{offset}.member"));
         let copied = self.shared.fs.open(&segment::path(&self.shared.dirs.segments, segment)).and_then(|disk| {

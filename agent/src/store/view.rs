@@ -15,6 +15,7 @@ use std::path::Path;
 /// Rows longer than this are not given to sled.
 pub(super) const VALUE_MAX: usize = 4000;
 const APPLIED: &[u8] = b"\0applied";
+const REACHED: &[u8] = b"\0reached";
 const LARGE: &[u8] = b"\0large\0";
 
 /// The open view.
@@ -32,6 +33,8 @@ type Rows = Vec<(u64, Box<[u8]>)>;
 pub(super) struct Content {
     /// The sequence up to which the log was applied; 0: nothing.
     pub(super) applied: u64,
+    /// Some rows may be as late as this sequence.
+    pub(super) reached: u64,
     pub(super) rows: HashMap<String, Rows>,
     /// Pipelines with rows that are too large for sled.
     pub(super) large: HashSet<String>,
@@ -48,6 +51,11 @@ impl Changes {
             Some(_) => self.0.insert([LARGE, pipeline.as_bytes()].concat(), &[]),
             None => self.0.remove(row_key(pipeline, key)),
         }
+    }
+
+    /// Goes with changes that are not all up to `seq`: whatever is found later, the log was durable up to there.
+    pub(super) fn reached(&mut self, seq: u64) {
+        self.0.insert(REACHED, &seq.to_be_bytes());
     }
 
     pub(super) fn applied(&mut self, seq: u64) {
@@ -123,6 +131,8 @@ fn read_all(db: &sled::Db) -> sled::Result<Content> {
         let (key, value) = pair?;
         if key == APPLIED {
             content.applied = value.as_ref().try_into().map(u64::from_be_bytes).unwrap_or(0);
+        } else if key == REACHED {
+            content.reached = value.as_ref().try_into().map(u64::from_be_bytes).unwrap_or(0);
         } else if let Some(pipeline) = key.strip_prefix(LARGE) {
             content.large.insert(String::from_utf8_lossy(pipeline).into_owned());
         } else if let Some((front, number)) = key.split_last_chunk::<8>()

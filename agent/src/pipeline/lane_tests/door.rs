@@ -7,7 +7,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::super::lane_door::Door;
 use crate::record::{Bitmap, DeadLetter, Member, gzip};
-use crate::store::{Lane, Limit, Owed, Place, Receipt, Settled, StoreError};
+use crate::store::{Lane, Limit, Owed, Receipt, Settled, StoreError};
 
 #[derive(Clone, Default)]
 pub(super) struct MemoryDoor {
@@ -122,7 +122,6 @@ impl Door for MemoryDoor {
                 gzip_len: stored.member.gzip.len() as u32,
                 owed: stored.left.clone(),
                 sent_before: stored.sent,
-                place: Place { segment: 0, offset: 0 },
             });
         }
         taken

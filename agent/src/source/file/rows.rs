@@ -46,6 +46,22 @@ impl Counters {
     }
 }
 
+/// The row to go on with after what was committed from `before` to `latest` was lost. The counters stay as they
+/// are now, so that no number is given out twice; a source first seen in between keeps its number and is read
+/// from its beginning.
+pub(in crate::source) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
+    if key == COUNTERS {
+        return Some(latest.into());
+    }
+    if let Some(before) = before {
+        return Some(before.into());
+    }
+    let mut stored = Stored::decode(latest).ok()?;
+    stored.position = Position { offset: 0, mode: Mode::LineStart };
+    stored.tail = Print::default();
+    Some(stored.encode())
+}
+
 /// How the bytes of a file are to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

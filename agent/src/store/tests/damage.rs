@@ -103,7 +103,8 @@ fn a_flipped_bit_in_a_durable_record_is_told_and_what_lies_behind_it_is_kept() {
             let harmed = changed(dir.path(), &flipped, view);
             let after = open_and_read(harmed.path());
             let kept: Vec<u64> = (1..=5).filter(|n| *n != frame as u64).collect();
-            assert_eq!((after.owed, after.position), (kept, Some(5)), "flip at {at} of frame {frame}");
+            assert_eq!((after.owed, after.damaged), (kept, 0), "flip at {at} of frame {frame}");
+            assert_eq!(after.position, Some(frame as u64 - 1), "flip at {at} of frame {frame}");
             assert!(!after.degraded.is_empty(), "nobody was told of a flip at {at} of frame {frame}");
             let quarantined = std::fs::read_dir(harmed.path().join("quarantine")).expect("a folder").count();
             assert_eq!(quarantined, 1, "flip at {at} of frame {frame}");

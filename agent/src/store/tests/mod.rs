@@ -6,6 +6,7 @@ mod full;
 mod kill;
 mod model;
 mod plain;
+mod set_back;
 mod sim;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ pub(super) fn options(dir: &Path) -> Options {
         ballast_bytes: 0,
         agent_id: None,
         machine: "this one".to_owned(),
+        rewind: |_, before, _| before.map(Box::from),
     }
 }
 
