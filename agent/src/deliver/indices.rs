@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
-use super::client::{Client, Reply, encoded};
+use super::client::{Client, encoded};
 use super::identity::{Flavour, Identity};
 use super::refusal::Refusal;
 use super::response::{Trouble, Whole, judge_question};

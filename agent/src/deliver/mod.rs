@@ -17,8 +17,8 @@ mod response;
 mod retry;
 mod tls;
 
-pub(crate) use body::{BodyError, Item, cut, items};
-pub(crate) use client::{Client, Failure, Reply};
+pub(crate) use body::{Item, cut, items};
+pub(crate) use client::{Client, Reply};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use identity::{Flavour, Identity};
 pub(crate) use indices::{Indices, Wanted};
@@ -26,6 +26,6 @@ pub(crate) use refusal::Refusal;
 pub(crate) use response::{
     Answer, Sent, Trouble, Verdict, Whole, judge, judge_conflict, judge_failure, judge_question,
 };
-pub(crate) use retry::{Backoff, retry_after};
+pub(crate) use retry::Backoff;
 #[cfg(test)]
 pub(crate) use tls::served;

@@ -25,14 +25,15 @@ struct Running {
     metrics: PipelineMetrics,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    folder: Option<tempfile::TempDir>,
+    /// Kept so that it is there as long as the delivery.
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Running {
     fn start(plan: ElasticsearchPlan, door: MemoryDoor) -> Running {
         let folder = tempfile::tempdir().unwrap();
         let running = Running::in_folder(plan, door, folder.path());
-        Running { folder: Some(folder), ..running }
+        Running { _folder: Some(folder), ..running }
     }
 
     /// With the memory of the delivery that ran in this folder before.
@@ -41,7 +42,7 @@ impl Running {
         let metrics = PipelineMetrics::default();
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(deliver(door.clone(), plan, state.clone(), metrics.clone(), stopped));
-        Running { door, state, metrics, stop, task, folder: None }
+        Running { door, state, metrics, stop, task, _folder: None }
     }
 
     /// Waits until `condition` holds.

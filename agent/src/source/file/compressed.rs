@@ -74,10 +74,16 @@ impl FileSource {
     fn end_or_go_on(&mut self, slot: Slot, reader: GzipReader) {
         match reader.end() {
             None => self.put_back(slot, reader, true),
-            Some(End::Whole) => self.examined_to_the_end(slot),
+            Some(End::Whole) => {
+                let entry = self.table.get(slot);
+                let (from, known) = (entry.position.offset, entry.known);
+                self.gap(slot, from, known.saturating_sub(from), GapReason::Vanished);
+                self.examined_to_the_end(slot);
+            }
             Some(end) if self.is_over(slot, end) => {
                 let entry = self.table.get(slot);
-                let (from, left) = (entry.position.offset, entry.size.saturating_sub(reader.compressed()));
+                let from = entry.position.offset;
+                let left = entry.size.saturating_sub(reader.compressed()).max(entry.known.saturating_sub(from));
                 tracing::warn!(path = %entry.path.display(), ?end, "compressed file can't be read to its end");
                 self.gap(slot, from, left.max(1), GapReason::BadCompression);
                 self.examined_to_the_end(slot);
@@ -112,6 +118,7 @@ impl FileSource {
     fn examined_to_the_end(&mut self, slot: Slot) {
         self.table.change(slot, |entry| {
             entry.examined = entry.size;
+            entry.known = entry.position.offset;
         });
         self.mark(slot);
     }
@@ -121,9 +128,12 @@ impl FileSource {
         self.close(slot);
         let entry = self.table.get(slot);
         let (place, identity) = (entry.place().to_path_buf(), entry.identity);
+        tracing::info!(path = %place.display(), source = entry.source.0, "compressed file has another content");
         self.table.forget_identity(slot);
         self.table.forget_place(slot);
-        self.finish(slot);
+        // What is unread of the file is the new source's; what was seen of the old one is owed.
+        self.table.change(slot, |entry| entry.examined = entry.size);
+        self.finish(slot, GapReason::Vanished);
         if let Ok(stat) = Stat::of(&place)
             && stat.identity.may_be(identity)
         {

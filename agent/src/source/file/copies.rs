@@ -25,8 +25,8 @@ const MOST_COMPARED: usize = 64;
 enum Copy {
     /// Nobody follows this file, or it is not decided yet what it is.
     Free(PathBuf, Stat, Kind),
-    /// It is shipped as a source of its own.
-    Shipped,
+    /// So many bytes of it are shipped as a source of its own.
+    Shipped(u64),
 }
 
 impl FileSource {
@@ -70,37 +70,38 @@ impl FileSource {
         self.looks.at(&mut self.table, slot, self.now);
     }
 
-    /// Looks for the content of a source whose file is gone; nothing is counted as lost yet.
-    pub(super) fn find_copy_of_missing(&mut self, slot: Slot) {
+    /// Looks for the content of a source whose file is gone; nothing is counted as lost yet. `last`: the source is
+    /// not waited for any longer.
+    pub(super) fn find_copy_of_missing(&mut self, slot: Slot, last: bool) {
         // Any file might begin with so few bytes.
         if self.table.get(slot).head.len() < MEANINGFUL {
             return;
         }
         match self.copy_of(slot) {
             Some(Copy::Free(path, stat, kind)) => self.adopt(slot, &path, &stat, kind),
-            Some(Copy::Shipped) => self.finish(slot),
-            None => {}
+            Some(Copy::Shipped(upto)) if last || upto >= self.table.get(slot).known => {
+                self.finish_shipped(slot, upto, GapReason::Vanished);
+            }
+            Some(Copy::Shipped(_)) | None => {}
         }
     }
 
     /// Reads on in a copy, or counts what is missing.
-    pub(super) fn find_content(&mut self, slot: Slot, reason: GapReason) {
+    fn find_content(&mut self, slot: Slot, reason: GapReason) {
         match self.copy_of(slot) {
-            Some(Copy::Free(path, stat, kind)) => {
-                let missing = self.table.get(slot).known.saturating_sub(stat.size);
-                if kind == Kind::Plain && missing > 0 {
-                    self.gap(slot, stat.size, missing, reason);
-                }
-                self.adopt(slot, &path, &stat, kind);
-            }
-            Some(Copy::Shipped) => self.finish(slot),
-            None => {
-                let entry = self.table.get(slot);
-                let (from, owed) = (entry.position.offset, entry.owed());
-                self.gap(slot, from, owed, reason);
-                self.finish(slot);
-            }
+            Some(Copy::Free(path, stat, kind)) => self.adopt(slot, &path, &stat, kind),
+            Some(Copy::Shipped(upto)) => self.finish_shipped(slot, upto, reason),
+            None => self.finish(slot, reason),
         }
+    }
+
+    /// The first `upto` bytes of the source's content are another source's now.
+    fn finish_shipped(&mut self, slot: Slot, upto: u64, reason: GapReason) {
+        let entry = self.table.get(slot);
+        let from = upto.max(entry.position.offset);
+        self.gap(slot, from, entry.known.saturating_sub(from), reason);
+        self.table.change(slot, |entry| entry.known = entry.position.offset);
+        self.finish(slot, reason);
     }
 
     /// The source goes on in this file.
@@ -116,15 +117,17 @@ impl FileSource {
                 self.drop_entry(other);
             }
         }
-        let once = self.once;
+        let (once, now) = (self.once, self.now);
         self.table.change(slot, |entry| {
             entry.state = State::Live;
             entry.kind = kind;
             entry.size = stat.size;
             entry.mtime = stat.mtime;
             entry.examined = if kind == Kind::Gzip { 0 } else { entry.position.offset };
-            entry.known = stat.size;
+            // What was seen of the source stays owed: the copy may be cut short, or not be finished.
+            entry.filling = kind == Kind::Plain && stat.size < entry.known;
             entry.end = if once { stat.size } else { u64::MAX };
+            entry.grown_at = now;
         });
         self.table.set_identity(slot, stat.identity);
         self.moved(slot, path);
@@ -143,13 +146,14 @@ impl FileSource {
         }
     }
 
-    /// The likeliest file of the folder that holds what was shipped of the source, and what follows.
+    /// The likeliest file of the folder that holds what was shipped of the source, and what follows: one that has
+    /// all that was seen, if there is one.
     fn copy_of(&mut self, slot: Slot) -> Option<Copy> {
         let entry = self.table.get(slot);
         if entry.kind != Kind::Plain || entry.head.len == 0 {
             return None;
         }
-        let mut shipped = false;
+        let (mut free, mut shipped): (Option<Copy>, Option<u64>) = (None, None);
         let owes = entry.owed() > 0;
         for (path, stat) in self.files_beside(slot) {
             let same = |other: &Slot| self.table.get(*other).identity.may_be(stat.identity);
@@ -158,17 +162,22 @@ impl FileSource {
                 continue;
             }
             let decided = follower.is_some_and(|other| self.table.get(other).is_minted());
-            let older = stat.mtime < self.table.get(slot).mtime;
-            if older || (decided && !owes) || !self.table.get(slot).is_evident(&path) {
+            let entry = self.table.get(slot);
+            let older = stat.mtime < entry.mtime;
+            if older || (decided && !owes) || !entry.is_evident(&path) {
                 continue;
             }
-            match self.holds_content(&path, &stat, slot) {
-                Some(kind) if !decided => return Some(Copy::Free(path, stat, kind)),
-                Some(_) => shipped = true,
-                None => {}
+            let Some(kind) = self.holds_content(&path, &stat, slot) else { continue };
+            let upto = if kind == Kind::Plain { stat.size } else { u64::MAX };
+            if decided {
+                shipped = shipped.max(Some(upto));
+            } else if upto >= entry.known {
+                return Some(Copy::Free(path, stat, kind));
+            } else if free.is_none() {
+                free = Some(Copy::Free(path, stat, kind));
             }
         }
-        shipped.then_some(Copy::Shipped)
+        free.or(shipped.map(Copy::Shipped))
     }
 
     /// Files of the source's folder, those first whose names are most like its own.

@@ -27,9 +27,9 @@ impl FileSource {
             State::Missing { since } => {
                 let until = since + self.hold_ms();
                 if self.now >= until {
-                    self.find_copy_of_missing(slot);
+                    self.find_copy_of_missing(slot, true);
                     if matches!(self.table.get(slot).state, State::Missing { .. }) {
-                        self.give_up(slot);
+                        self.finish(slot, GapReason::Vanished);
                     }
                 } else {
                     self.looks.at(&mut self.table, slot, until);
@@ -62,7 +62,7 @@ impl FileSource {
                 let entry = self.table.get(slot);
                 let quiet = self.once || self.now >= entry.grown_at + QUIET_MS;
                 if quiet && entry.state == State::Nameless && entry.unread() == 0 && !entry.queued {
-                    self.finish(slot);
+                    self.finish(slot, GapReason::Vanished);
                 }
             }
             Err(_) => self.lost(slot),
@@ -100,15 +100,35 @@ impl FileSource {
         if kind == Kind::Plain && stat.size < offset {
             return self.truncated(slot);
         }
-        if doubtful && !self.verify(slot) {
+        if doubtful && !self.verify(slot, stat.size < old_size) {
             if matches!(self.table.get(slot).state, State::Live | State::Nameless) {
                 self.watch_closely(slot, changed);
             }
             return;
         }
+        self.stop_filling(slot);
         self.want_reading(slot);
         self.hold_or_close(slot);
         self.watch_closely(slot, changed);
+    }
+
+    /// A copy that has grown to what was seen of the source, or does not grow any more.
+    fn stop_filling(&mut self, slot: Slot) {
+        let entry = self.table.get(slot);
+        if !entry.filling {
+            return;
+        }
+        let (size, missing) = (entry.size, entry.known.saturating_sub(entry.size));
+        let over = self.once || self.now >= entry.grown_at + self.hold_ms();
+        if missing > 0 && !over {
+            return;
+        }
+        self.gap(slot, size, missing, GapReason::Vanished);
+        self.table.change(slot, |entry| {
+            entry.known -= missing;
+            entry.filling = false;
+        });
+        self.mark(slot);
     }
 
     /// Looks soon again at what changes, and asks for events of what does not.
@@ -198,8 +218,8 @@ impl FileSource {
     }
 
     /// Compares the bytes before the position (and the head, where that is all there is) with what was shipped.
-    /// False: they are others, and the entry has been dealt with.
-    pub(super) fn verify(&mut self, slot: Slot) -> bool {
+    /// `cut_off`: it was longer at the last look. False: they are others, and the entry has been dealt with.
+    pub(super) fn verify(&mut self, slot: Slot, cut_off: bool) -> bool {
         if !self.ensure_open(slot) {
             return false;
         }
@@ -211,13 +231,14 @@ impl FileSource {
         match same {
             Ok(true) => {
                 let (known, size) = (entry.known, entry.size);
-                if size < known {
-                    // The end was cut off, and what is before it is still there.
+                if size < known && cut_off {
+                    // What is before the end is still there.
                     self.gap(slot, size.max(self.table.get(slot).position.offset), known - size, GapReason::Truncated);
                     self.mark(slot);
                 }
                 let entry = self.table.get_mut(slot);
-                entry.known = size;
+                entry.known = if cut_off { size } else { size.max(known) };
+                entry.filling &= !cut_off;
                 entry.examined = entry.examined.min(size);
                 if let Some(open) = &entry.open {
                     let file = Arc::clone(&open.file);
@@ -283,8 +304,12 @@ impl FileSource {
             let Some(slot) = self.nameless.pop() else { break };
             held -= self.table.get(slot).unread();
             self.table.forget_identity(slot);
-            self.table.change(slot, |entry| entry.known = entry.size);
-            self.give_up(slot);
+            self.table.change(slot, |entry| {
+                if entry.kind == Kind::Plain {
+                    entry.known = entry.known.max(entry.size);
+                }
+            });
+            self.finish(slot, GapReason::Vanished);
         }
     }
 
@@ -301,29 +326,25 @@ impl FileSource {
         let until = self.now + self.hold_ms();
         self.looks.at(&mut self.table, slot, until);
         // Even where nothing is owed as far as we saw: more may have been written before it went.
-        self.find_copy_of_missing(slot);
+        self.find_copy_of_missing(slot, self.once);
         let entry = self.table.get(slot);
         if matches!(entry.state, State::Missing { .. }) && (self.once || entry.owed() == 0) {
-            self.give_up(slot);
+            self.finish(slot, GapReason::Vanished);
         }
     }
 
-    /// Nobody turned up with the rest.
-    fn give_up(&mut self, slot: Slot) {
+    /// What is not handed out is counted; the source is remembered for a while, for copies that turn up late.
+    pub(super) fn finish(&mut self, slot: Slot, reason: GapReason) {
         let entry = self.table.get(slot);
         let (from, owed) = (entry.position.offset, entry.owed());
-        self.gap(slot, from, owed, GapReason::Vanished);
-        self.finish(slot);
-    }
-
-    /// All of it is handed out or counted; it is remembered for a while, for copies that turn up late.
-    pub(super) fn finish(&mut self, slot: Slot) {
+        self.gap(slot, from, owed, reason);
         self.close(slot);
         self.table.forget_identity(slot);
         self.table.forget_place(slot);
         let at = self.unix_seconds();
         self.table.change(slot, |entry| {
             entry.known = entry.position.offset;
+            entry.filling = false;
             entry.examined = entry.size;
             entry.state = State::Gone { at };
         });

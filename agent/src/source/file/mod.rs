@@ -317,6 +317,7 @@ impl FileSource {
         self.counters.next_source += 1;
         self.counters_dirty = true;
         self.table.get_mut(slot).source = source;
+        tracing::debug!(path = %self.table.get(slot).place().display(), source = source.0, "new source");
         self.mark(slot);
     }
 
@@ -365,7 +366,7 @@ pub(super) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
                 path: stored.path.to_string_lossy().into_owned(),
                 moved_to: stored.place.as_ref().map(|place| place.to_string_lossy().into_owned()),
                 offset: stored.position.offset,
-                size: stored.size,
+                size: if stored.kind == Kind::Gzip { stored.compressed } else { stored.known },
                 state: match (stored.gone_at, stored.kind) {
                     (Some(_), _) => "gone",
                     (None, Kind::Gzip) => "compressed",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FileSource;
-use super::fingerprint::{self, Print};
+use super::fingerprint;
 use super::gzip;
 use super::rows::Kind;
 use super::stat::Stat;
@@ -52,6 +52,10 @@ impl FileSource {
             }
             // The number was given to another file: the one that we knew is gone.
             self.lost(slot);
+            // It may be a copy of that one, and has been taken for it.
+            if self.table.at_inode(stat.identity).is_some() {
+                return;
+            }
         } else if let Some(slot) = self.table.at_place(path)
             && self.table.get(slot).state == State::Stored
             && self.table.get(slot).identity.btime != 0
@@ -340,7 +344,8 @@ impl FileSource {
         let (new, old) = (self.table.get(slot), self.table.get(other));
         let Some(open) = &new.open else { return Ok(false) };
         let gone = matches!(old.state, State::Gone { .. } | State::Missing { .. });
-        if head.len() >= old.head.len() && !old.head.begins(head) {
+        let whole_head = head.len() >= old.head.len();
+        if whole_head && !old.head.begins(head) {
             return Ok(false);
         }
         if !old.is_evident(new.place()) {
@@ -348,13 +353,17 @@ impl FileSource {
         }
         if new.kind == Kind::Gzip {
             // The tail is compared when decompression has come so far.
-            return Ok(old.kind == Kind::Plain && head.len() >= old.head.len());
+            return Ok(old.kind == Kind::Plain && whole_head);
         }
         if old.kind == Kind::Gzip {
             return Ok(false);
         }
         let offset = old.position.offset;
         if gone {
+            // The bytes before the position say nothing where there are none: the whole head must be there.
+            if !whole_head {
+                return Ok(false);
+            }
             // What comes anew under the same name is no copy, unless it repeats a lot; and where nothing was
             // shipped or is owed, there is nothing to continue.
             let other_name = new.path != old.path && old.head.len() >= MEANINGFUL;

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::fingerprint::Print;
 use super::stat::Identity;
@@ -67,8 +67,12 @@ pub(super) struct Stored {
     pub(super) start: u64,
     pub(super) tail: Print,
     pub(super) position: Position,
-    /// The last size seen of this content.
-    pub(super) size: u64,
+    /// So many bytes of this content were seen.
+    pub(super) known: u64,
+    /// The file is a copy that is not (yet) so long.
+    pub(super) filling: bool,
+    /// Bytes of a compressed file that were read; 0 of others.
+    pub(super) compressed: u64,
     /// Modification time in nanoseconds since 1970.
     pub(super) mtime: i64,
     /// Unix seconds since when there is nothing left to read and no file.
@@ -80,6 +84,7 @@ const MOVED: u8 = 2;
 const GONE: u8 = 4;
 const CONTINUING: u8 = 8;
 const SKIPPING: u8 = 16;
+const FILLING: u8 = 32;
 
 impl Stored {
     pub(super) fn encode(&self) -> Box<[u8]> {
@@ -87,6 +92,7 @@ impl Stored {
         let mut flags = if self.kind == Kind::Gzip { GZIP } else { 0 };
         flags |= if self.place.is_some() { MOVED } else { 0 };
         flags |= if self.gone_at.is_some() { GONE } else { 0 };
+        flags |= if self.filling { FILLING } else { 0 };
         let line = match self.position.mode {
             Mode::LineStart => None,
             Mode::Continuing { line } => Some((CONTINUING, line)),
@@ -95,7 +101,7 @@ impl Stored {
         flags |= line.map_or(0, |(flag, _)| flag);
         let mut bytes = Vec::with_capacity(112 + path.len());
         bytes.extend_from_slice(&[VERSION, flags]);
-        for number in [self.identity.dev, self.identity.ino, self.position.offset, self.size, self.start] {
+        for number in [self.identity.dev, self.identity.ino, self.position.offset, self.known, self.start] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&self.identity.btime.to_le_bytes());
@@ -103,6 +109,9 @@ impl Stored {
         for print in [self.head, self.tail] {
             bytes.extend_from_slice(&print.len.to_le_bytes());
             bytes.extend_from_slice(&print.hash.to_le_bytes());
+        }
+        if self.kind == Kind::Gzip {
+            bytes.extend_from_slice(&self.compressed.to_le_bytes());
         }
         if let Some((_, line)) = line {
             bytes.extend_from_slice(&line.to_le_bytes());
@@ -124,10 +133,11 @@ impl Stored {
         reader.version()?;
         let flags = reader.array::<1>()?[0];
         let [dev, ino] = [reader.u64()?, reader.u64()?];
-        let [offset, size, start] = [reader.u64()?, reader.u64()?, reader.u64()?];
+        let [offset, known, start] = [reader.u64()?, reader.u64()?, reader.u64()?];
         let btime = i64::from_le_bytes(reader.array()?);
         let mtime = i64::from_le_bytes(reader.array()?);
         let [head, tail] = [reader.print()?, reader.print()?];
+        let compressed = if flags & GZIP != 0 { reader.u64()? } else { 0 };
         let mode = match flags & (CONTINUING | SKIPPING) {
             0 => Mode::LineStart,
             CONTINUING => Mode::Continuing { line: reader.u64()? },
@@ -147,15 +157,12 @@ impl Stored {
             start,
             tail,
             position: Position { offset, mode },
-            size,
+            known,
+            filling: flags & FILLING != 0,
+            compressed,
             mtime,
             gone_at,
         })
-    }
-
-    /// Where the file was last known to lie.
-    pub(super) fn place(&self) -> &Path {
-        self.place.as_deref().unwrap_or(&self.path)
     }
 }
 
@@ -205,7 +212,9 @@ mod tests {
             start: 6,
             tail: Print { len: 256, hash: 8 },
             position: Position { offset: 1 << 40, mode: Mode::Continuing { line: 77 } },
-            size: 123,
+            known: 123,
+            filling: true,
+            compressed: 45,
             mtime: 99,
             gone_at: Some(1_800_000_000),
         };

@@ -43,7 +43,8 @@ pub(super) struct Tracked {
     pub(super) position: Position,
     /// The last size seen.
     pub(super) size: u64,
-    /// The last size seen of what is known to be the same content: what is missing of it is a gap.
+    /// So many bytes of this content were seen, here or in a file that it was copied from: what is missing of
+    /// them is a gap. Of compressed files in bytes of the content.
     pub(super) known: u64,
     /// A bounded run reads up to here.
     pub(super) end: u64,
@@ -57,6 +58,8 @@ pub(super) struct Tracked {
     pub(super) interval: u32,
     pub(super) queued: bool,
     pub(super) dirty: bool,
+    /// The copy in which the source goes on is not (yet) as long as what was seen of the source.
+    pub(super) filling: bool,
     /// `known` has grown since the row was written.
     pub(super) unsaved: bool,
     /// A failure was logged; the next one of the same file is not.
@@ -114,6 +117,7 @@ impl Tracked {
             interval: 0,
             queued: false,
             dirty: false,
+            filling: false,
             unsaved: false,
             warned: false,
             open: None,
@@ -137,11 +141,12 @@ impl Tracked {
         }
     }
 
-    /// Bytes seen and not handed out: what would be lost with the file.
+    /// Bytes seen and not handed out: what would be lost with the file. For compressed files at least an estimate.
     pub(super) fn owed(&self) -> u64 {
+        let known = self.known.min(self.end).saturating_sub(self.position.offset);
         match self.kind {
-            Kind::Plain => self.known.saturating_sub(self.position.offset),
-            Kind::Gzip => self.unread(),
+            Kind::Plain => known,
+            Kind::Gzip => known.max(self.unread()),
         }
     }
 
@@ -159,10 +164,9 @@ impl Tracked {
             start: self.start,
             tail: self.tail,
             position: self.position,
-            size: match self.kind {
-                Kind::Plain => self.known.max(self.position.offset),
-                Kind::Gzip => self.examined,
-            },
+            known: self.known.max(self.position.offset),
+            filling: self.filling,
+            compressed: if self.kind == Kind::Gzip { self.examined } else { 0 },
             mtime: self.mtime,
             gone_at: match self.state {
                 State::Gone { at } => Some(at),
@@ -181,9 +185,14 @@ impl Tracked {
         tracked.start = stored.start;
         tracked.tail = stored.tail;
         tracked.position = stored.position;
-        tracked.size = stored.size;
-        tracked.known = stored.size;
-        tracked.examined = if tracked.kind == Kind::Gzip { stored.size } else { 0 };
+        tracked.known = stored.known;
+        tracked.filling = stored.filling;
+        match tracked.kind {
+            // What is not there yet did not get lost.
+            Kind::Plain if stored.filling => tracked.size = stored.position.offset,
+            Kind::Plain => tracked.size = stored.known,
+            Kind::Gzip => (tracked.size, tracked.examined) = (stored.compressed, stored.compressed),
+        }
         tracked.mtime = stored.mtime;
         tracked
     }
@@ -219,13 +228,26 @@ impl Table {
         if !matches!(entry.state, State::Gone { .. }) {
             self.live += 1;
             self.lag += entry.unread();
-            self.by_inode.insert((entry.identity.dev, entry.identity.ino), slot);
+            self.index_inode(slot);
             self.by_place.insert(hash(self.entries[slot as usize].place()), slot);
         }
         if head.len > 0 {
             self.by_start.insert((self.entries[slot as usize].start, slot));
         }
         slot
+    }
+
+    /// Of two stored sources that name the same inode it is that of the file that was born later: it was given to
+    /// that one when the other's file had gone.
+    fn index_inode(&mut self, slot: Slot) {
+        let age = |slot: Slot| (self.entries[slot as usize].identity.btime, self.entries[slot as usize].source);
+        let Identity { dev, ino, .. } = self.entries[slot as usize].identity;
+        match self.by_inode.get(&(dev, ino)) {
+            Some(other) if self.entries[slot as usize].state == State::Stored && age(*other) > age(slot) => {}
+            _ => {
+                self.by_inode.insert((dev, ino), slot);
+            }
+        }
     }
 
     pub(super) fn get(&self, slot: Slot) -> &Tracked {
@@ -295,16 +317,6 @@ impl Table {
         }
     }
 
-    /// Takes the prints over from another entry.
-    pub(super) fn set_start(&mut self, slot: Slot, start: u64) {
-        let entry = &mut self.entries[slot as usize];
-        self.by_start.remove(&(entry.start, slot));
-        entry.start = start;
-        if entry.head.len > 0 {
-            self.by_start.insert((start, slot));
-        }
-    }
-
     pub(super) fn at_inode(&self, identity: Identity) -> Option<Slot> {
         self.by_inode.get(&(identity.dev, identity.ino)).copied()
     }
@@ -363,4 +375,24 @@ fn start_of(bytes: &[u8]) -> u64 {
 pub(super) fn hash(path: &Path) -> u64 {
     use std::os::unix::ffi::OsStrExt;
     xxh3_64(path.as_os_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_stored_sources_with_one_inode_it_is_the_younger_files() {
+        let stored = |source: u64, btime: i64| {
+            let mut entry = Tracked::new(Path::new("/a"), Identity { dev: 1, ino: 2, btime });
+            (entry.source, entry.state) = (SourceId(source), State::Stored);
+            entry
+        };
+        for rows in [[(1, 30), (2, 20)], [(1, 20), (2, 30)], [(1, 0), (2, 0)]] {
+            let mut table = Table::default();
+            let slots = rows.map(|(source, btime)| table.insert(stored(source, btime)));
+            let younger = if rows[0].1 > rows[1].1 { slots[0] } else { slots[1] };
+            assert_eq!(table.at_inode(Identity { dev: 1, ino: 2, btime: 0 }), Some(younger));
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 mod basics;
 mod figures;
+mod owed;
 mod random;
 mod rig;
 mod rotation;
