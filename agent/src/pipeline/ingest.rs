@@ -17,6 +17,8 @@ use crate::store::{self, Commit, Receipt, Room, StoreError};
 
 /// A batch is handed to the workers when it has so many bytes of lines.
 const BATCH_BYTES: usize = 1 << 20;
+/// A batch with so many bytes of lines tells how well they compress.
+const TELLING_BYTES: usize = 64 << 10;
 /// Rows without lines (a rename, a finished file) wait this long for company.
 const ROWS_LINGER: Duration = Duration::from_secs(1);
 /// How often a full pipeline asks for room.
@@ -77,12 +79,21 @@ struct Running {
     ingest: Ingest,
     waker: Waker,
     gathered: Gathered,
-    /// Batches with the workers, oldest first, and the rows to commit with each.
-    waiting: VecDeque<(Receiver<std::io::Result<Encoded>>, Vec<Row>)>,
+    /// Batches with the workers, oldest first.
+    waiting: VecDeque<Waiting>,
     /// Receipt of the newest commit: it is durable when this one is.
     receipt: Option<Receipt>,
-    /// Compressed bytes of the largest commit so far: what a batch under way may become.
-    largest: u64,
+    /// Compressed bytes for each byte of lines, as the last batch of a telling size had it.
+    ratio: f64,
+}
+
+/// A batch that the workers have.
+struct Waiting {
+    answer: Receiver<std::io::Result<Encoded>>,
+    /// To commit with it.
+    rows: Vec<Row>,
+    /// Bytes of its lines.
+    bytes: usize,
 }
 
 impl Ingest {
@@ -98,7 +109,7 @@ impl Ingest {
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
             receipt: None,
-            largest: 0,
+            ratio: 1.0,
         };
         running.turn_until_end()?;
         running.drain()
@@ -136,7 +147,8 @@ impl Running {
 
     /// Batches under way count as if they were owed already; one is always allowed.
     fn has_room(&self) -> bool {
-        let under_way = self.waiting.len() as u64 * self.largest;
+        let lines = self.gathered.bytes + self.waiting.iter().map(|batch| batch.bytes).sum::<usize>();
+        let under_way = (lines as f64 * self.ratio) as u64;
         let fits = self.waiting.is_empty() || self.ingest.door.owed_bytes() + under_way < self.ingest.max_owed;
         fits && self.ingest.door.room() == Room::Yes
     }
@@ -195,37 +207,41 @@ impl Running {
         if gathered.since.is_none() {
             return;
         }
+        let bytes = gathered.bytes;
         let rows = gathered.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
         let batch = Batch { chunks: gathered.chunks, refused: gathered.refused };
         let answer = self.ingest.pool.submit(&self.ingest.codec, batch, Timestamp::now(), self.waker.clone());
-        self.waiting.push_back((answer, rows));
+        self.waiting.push_back(Waiting { answer, rows, bytes });
     }
 
     /// Commits the batches that the workers have finished, in order.
     fn commit_ready(&mut self) -> Result<(), IngestError> {
-        while let Some((answer, _)) = self.waiting.front() {
-            let encoded = match answer.try_recv() {
+        while let Some(batch) = self.waiting.front() {
+            let encoded = match batch.answer.try_recv() {
                 Ok(encoded) => encoded?,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return Err(IngestError::Pool),
             };
-            let rows = self.waiting.pop_front().map(|(_, rows)| rows).unwrap_or_default();
-            self.commit(encoded, rows)?;
+            if let Some(batch) = self.waiting.pop_front() {
+                self.commit(encoded, batch)?;
+            }
         }
         self.look_at_receipt()
     }
 
-    fn commit(&mut self, encoded: Encoded, rows: Vec<Row>) -> Result<(), IngestError> {
+    fn commit(&mut self, encoded: Encoded, batch: Waiting) -> Result<(), IngestError> {
         let metrics = &self.ingest.metrics;
         metrics.committed_records.inc_by(encoded.members.iter().map(|m| u64::from(m.items)).sum());
         let bytes = encoded.members.iter().map(|m| m.gzip.len() as u64).sum();
-        self.largest = self.largest.max(bytes);
+        if batch.bytes >= TELLING_BYTES {
+            self.ratio = bytes as f64 / batch.bytes as f64;
+        }
         metrics.committed_bytes.inc_by(bytes);
         metrics.dead_letters.inc_by(encoded.dead.len() as u64);
         for buffer in encoded.buffers {
             self.ingest.source.recycle(buffer);
         }
-        let commit = Commit { members: encoded.members, rows, dead: encoded.dead };
+        let commit = Commit { members: encoded.members, rows: batch.rows, dead: encoded.dead };
         self.receipt = Some(self.ingest.door.commit(commit)?);
         Ok(())
     }
@@ -246,9 +262,9 @@ impl Running {
     /// Commits what is under way and waits until it is durable.
     fn drain(&mut self) -> Result<(), IngestError> {
         self.dispatch();
-        while let Some((answer, rows)) = self.waiting.pop_front() {
-            let encoded = answer.recv().map_err(|_| IngestError::Pool)??;
-            self.commit(encoded, rows)?;
+        while let Some(batch) = self.waiting.pop_front() {
+            let encoded = batch.answer.recv().map_err(|_| IngestError::Pool)??;
+            self.commit(encoded, batch)?;
         }
         if let Some(receipt) = self.receipt.take() {
             receipt.blocking_recv().map_err(|_| StoreError::Stopped)??;
