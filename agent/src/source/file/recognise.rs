@@ -283,16 +283,7 @@ impl FileSource {
             match self.same_content(slot, head, other) {
                 Ok(true) if gone => return Origin::Continues(other),
                 Ok(true) if self.table.get(other).state == State::Nameless => copy = true,
-                Ok(true) => {
-                    perhaps = true;
-                    // It may hold another content by now, which is not read yet: then this is its copy.
-                    if self.table.get(other).kind == Kind::Plain && !self.verify(other, false) {
-                        let entry = self.table.get(slot);
-                        if entry.is_minted() || entry.state == State::Free {
-                            return Origin::Settled;
-                        }
-                    }
-                }
+                Ok(true) => perhaps = true,
                 Ok(false) => {}
                 Err(error) => self.warn(slot, &error, "file can't be compared"),
             }

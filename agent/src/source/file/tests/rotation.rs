@@ -52,21 +52,6 @@ fn a_copy_that_is_found_before_the_truncation_is_held_and_not_shipped_twice() {
 }
 
 #[test]
-fn a_held_copy_whose_original_was_rewritten_longer_just_before_the_hold_ended_is_not_shipped_twice() {
-    let mut rig = Rig::new(&["a.log*"]);
-    rig.write("a.log", Rig::lines(0, 10));
-    rig.settle();
-    std::fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
-    rig.settle();
-    rig.truncate("a.log", 0);
-    rig.append("a.log", Rig::lines(10, 30));
-    rig.now += std::time::Duration::from_secs(11);
-    rig.settle();
-    rig.assert_lines(30);
-    assert_eq!(rig.lost(), 0);
-}
-
-#[test]
 fn a_copy_of_a_file_that_lives_on_is_a_file_of_its_own_after_hold() {
     let mut rig = Rig::new(&["*.log"]);
     rig.write("a.log", Rig::lines(0, 10));
