@@ -4,6 +4,7 @@
 //! is mostly settled while the log is twice as long as what is owed is rewritten with what is left. Nothing
 //! goes before the newest segment's head, which says what is settled, is durable.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -184,12 +185,21 @@ impl Writer {
     }
 }
 
+/// A pipeline with more rows than this is read from its base.
+const VIEW_ROWS_OF_ONE: usize = 4096;
+
 /// The next rows for the view, and whether these are all.
 fn changes(shared: &Shared, frontier: u64) -> (Changes, bool) {
     let mut changes = Changes::default();
     let mut left = VIEW_ROWS;
     let mut state = shared.state();
     for pipeline in &mut state.pipelines {
+        if pipeline.rows.len() > VIEW_ROWS_OF_ONE {
+            // sled would keep about 1 KB in memory for each; its base and the frames behind it have them too.
+            changes.without_rows(&pipeline.name);
+            pipeline.dirty = HashSet::new();
+            continue;
+        }
         let keys: Vec<u64> = pipeline.dirty.iter().take(left).copied().collect();
         left -= keys.len();
         for key in keys {

@@ -5,7 +5,7 @@
 //! snapshot makes open fail, damage makes it panic, its flush does not reach the disk, and a full disk leaves
 //! a handle that can do nothing. So snapshots are removed first, every call is caught, its file is synced by
 //! our own hand, and nobody calls it while the disk is full. Values stay below 4 KiB: a pipeline with a larger
-//! row is marked and read from its base.
+//! row, or with thousands of rows, is marked and read from its base.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -36,7 +36,7 @@ pub(super) struct Content {
     /// Some rows may be as late as this sequence.
     pub(super) reached: u64,
     pub(super) rows: HashMap<String, Rows>,
-    /// Pipelines with rows that are too large for sled.
+    /// Pipelines with rows that are too large or too many for sled.
     pub(super) large: HashSet<String>,
 }
 
@@ -48,9 +48,14 @@ impl Changes {
     pub(super) fn row(&mut self, pipeline: &str, key: u64, value: Option<&[u8]>) {
         match value {
             Some(value) if value.len() <= VALUE_MAX => self.0.insert(row_key(pipeline, key), value),
-            Some(_) => self.0.insert([LARGE, pipeline.as_bytes()].concat(), &[]),
+            Some(_) => self.without_rows(pipeline),
             None => self.0.remove(row_key(pipeline, key)),
         }
+    }
+
+    /// The view does not have all rows of this pipeline: its base has.
+    pub(super) fn without_rows(&mut self, pipeline: &str) {
+        self.0.insert([LARGE, pipeline.as_bytes()].concat(), &[]);
     }
 
     /// Goes with changes that are not all up to `seq`: whatever is found later, the log was durable up to there.
