@@ -242,4 +242,27 @@ mod tests {
         assert_eq!(Counters::decode(&counters.encode()), Ok(counters));
         assert!(Counters::decode(&[9; 10]).is_err());
     }
+
+    #[test]
+    fn after_a_rewind_no_number_is_free_again_and_nothing_is_passed_over() {
+        let counters = Counters { next_source: 12, first_scan_done: true }.encode();
+        let old = Counters { next_source: 3, first_scan_done: false }.encode();
+        assert_eq!(rewind(COUNTERS, Some(&old), &counters), Some(counters));
+        let stored = |offset| Stored {
+            path: PathBuf::from("/var/log/a.log"),
+            place: None,
+            identity: Identity { dev: 3, ino: 9, btime: -5 },
+            kind: Kind::Plain,
+            head: Print { len: 1024, hash: 7 },
+            start: 6,
+            tail: if offset == 0 { Print::default() } else { Print { len: 256, hash: 8 } },
+            position: Position { offset, mode: Mode::LineStart },
+            size: 123_456,
+            mtime: 99,
+            gone_at: None,
+        };
+        let (before, latest) = (stored(5000).encode(), stored(90_000).encode());
+        assert_eq!(rewind(7, Some(&before), &latest), Some(before));
+        assert_eq!(rewind(7, None, &latest), Some(stored(0).encode()));
+    }
 }
