@@ -115,6 +115,7 @@ impl Owed {
         let report = self.oracle.compare(&endpoint, INDEX);
         let clean = report.missing.is_empty() && report.double.is_empty();
         assert!(clean, "after {damage}: {}\n{said}", report.summary());
+        assert_eq!(report.collisions, 0, "after {damage}: {}\n{said}", report.summary());
         report.assert_clean();
     }
 }

@@ -84,11 +84,14 @@ pub(super) async fn compare<D: Door>(
     let indices = shared.indices.behind(&shared.client, &outcome.index).await?;
     let stored = shared.indices.stored(&shared.client, &indices, &wanted, true).await?;
     let processed = shared.plan.pipeline.is_some();
+    let mut taken = 0_u32;
     for ((at, document), stored) in open.into_iter().zip(&documents).zip(stored) {
         verdicts[at] = deliver::judge_conflict(document, stored.as_deref(), processed);
-        if let Verdict::Refused(_) = &verdicts[at] {
-            tracing::error!(index = %outcome.index, "another document has the id of one that was sent for the first time");
-        }
+        taken += u32::from(matches!(verdicts[at], Verdict::Refused(_)));
+    }
+    // Once for the request: where one id is taken, thousands may be.
+    if taken > 0 {
+        tracing::error!(index = %outcome.index, documents = taken, "other documents have the ids of some that were sent for the first time");
     }
     Ok(())
 }
