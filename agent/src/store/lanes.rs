@@ -141,6 +141,8 @@ pub(super) struct PipelineState {
     pub(super) changed_bytes: u64,
     /// Why it can't go on.
     pub(super) parked: Option<String>,
+    /// Its rows were set back behind damage: what it commits now may be in the index already.
+    pub(super) set_back: bool,
     /// Counts changes that a sleeping reader or sender wants to hear of.
     pub(super) changes: tokio::sync::watch::Sender<u64>,
 }
@@ -194,6 +196,7 @@ impl State {
             base: None,
             changed_bytes: 0,
             parked: None,
+            set_back: false,
             changes: tokio::sync::watch::Sender::new(0),
         });
         number
@@ -335,6 +338,7 @@ impl State {
 
     /// Hands out the oldest members of a lane.
     pub(super) fn next(&mut self, pipeline: u32, index: &str, limit: Limit) -> Next {
+        let again = self.pipelines.get(pipeline as usize).is_some_and(|p| p.set_back);
         let mut owed = Vec::new();
         let Some(number) = self.lane_numbers.get(&(pipeline, Arc::from(index))).copied() else {
             return Next::Owed(owed);
@@ -362,7 +366,7 @@ impl State {
                         return Next::Owed(owed);
                     }
                     let partial = segment.partial.get(&e.ordinal).cloned();
-                    let sent_before = e.sent_before || e.seq < self.born || segment.handed.get(e.ordinal);
+                    let sent_before = again || e.sent_before || e.seq < self.born || segment.handed.get(e.ordinal);
                     segment.handed.set(e.ordinal);
                     self.flights.insert(key, Flight { segment: *at, entry: *e });
                     owed.push(hand_out(e, partial, sent_before));

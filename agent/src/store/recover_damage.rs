@@ -293,6 +293,9 @@ impl Writer {
     /// Makes durable what was decided about damage. False: not all of it is, and the next open must see it again.
     pub(super) fn repair(&mut self, repair: Repair) -> Result<bool, StoreError> {
         for pipeline in repair.set_back {
+            if let Some(pipeline) = self.shared.state().of(pipeline) {
+                pipeline.set_back = true;
+            }
             let written = match self.write_base(pipeline) {
                 Err(error) if no_space(&error) && self.space.drop_ballast() => self.write_base(pipeline),
                 written => written,

@@ -164,6 +164,7 @@ impl Frame {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "one at a time, and nearly always a frame")]
 pub(super) enum Item {
     Frame(Frame),
     /// Bytes that are not a frame, up to the next frame or the end.

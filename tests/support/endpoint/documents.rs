@@ -25,9 +25,18 @@ pub struct Documents {
     accepted: usize,
     /// `create` of what was there with the same content: a resend.
     pub resent: usize,
+    /// `create` of what was there but for `@timestamp`: the same line, read again at another time.
+    pub read_again: usize,
     /// `create` of what was there with another content, as (index, id).
     pub collisions: Vec<(String, String)>,
     attempts: HashMap<String, u32>,
+}
+
+/// A document without the time at which its line was read.
+fn timeless(source: &[u8]) -> Option<serde_json::Value> {
+    let mut document: serde_json::Value = serde_json::from_slice(source).ok()?;
+    document.as_object_mut()?.remove("@timestamp");
+    Some(document)
 }
 
 impl Documents {
@@ -37,6 +46,8 @@ impl Documents {
         if let Some(there) = known.get(id) {
             if there.source == source {
                 self.resent += 1;
+            } else if timeless(&there.source) == timeless(&source) {
+                self.read_again += 1;
             } else {
                 self.collisions.push((index.to_owned(), id.to_owned()));
             }

@@ -257,7 +257,9 @@ mod tests {
             start: 6,
             tail: if offset == 0 { Print::default() } else { Print { len: 256, hash: 8 } },
             position: Position { offset, mode: Mode::LineStart },
-            size: 123_456,
+            known: 123_456,
+            filling: false,
+            compressed: 0,
             mtime: 99,
             gone_at: None,
         };

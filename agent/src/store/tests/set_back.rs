@@ -22,7 +22,7 @@ fn five(dir: &Path) -> (PathBuf, Vec<std::ops::Range<usize>>) {
     let app = door(&store);
     let path = dir.join("segments/00000001.seg");
     let len = |path: &Path| std::fs::metadata(path).expect("a segment").len() as usize;
-    let mut frames = vec![0..len(&path)];
+    let mut frames: Vec<_> = std::iter::once(0..len(&path)).collect();
     for n in 1..=5 {
         let mut step = step("logs", n, 400);
         step.rows.extend([row(0, n), row(10 + n, n)]);
