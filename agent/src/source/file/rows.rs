@@ -59,6 +59,7 @@ pub(in crate::source) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) 
     let mut stored = Stored::decode(latest).ok()?;
     stored.position = Position { offset: 0, mode: Mode::LineStart };
     stored.tail = Print::default();
+    stored.compressed = 0;
     Some(stored.encode())
 }
 
