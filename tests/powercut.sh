@@ -26,12 +26,12 @@ device() {  # IMAGE FOLDER
   mount -o loop,commit=30 "$1" "$2"
 }
 
-tally() { curl -s "$url/_null/tally/$1"; }
+tally() { curl -s --retry 5 --retry-all-errors --max-time 20 "$url/_null/tally/$1"; }
 number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p"; }
 
 bad=0
 for round in $(seq "$rounds"); do
-  rm -f "$work/logs"/* "$work/image" "$work/copy"
+  rm -f "$work/logs"/* "$work/image" "$work/copy" "$work/url"
   truncate -s 700M "$work/image"
   mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$work/image"
   device "$work/image" "$work/live"
@@ -73,7 +73,7 @@ TOML
     bad=$((bad + 1))
   fi
   umount "$work/after"
-  kill -9 "$null"; wait "$null" 2>/dev/null || true
+  kill -9 "$null" 2>/dev/null; wait "$null" 2>/dev/null || true
   null=
 done
 echo "power cut: $rounds rounds, $bad bad"
