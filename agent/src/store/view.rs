@@ -11,12 +11,16 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Rows longer than this are not given to sled.
 pub(super) const VALUE_MAX: usize = 4000;
 const APPLIED: &[u8] = b"\0applied";
 const REACHED: &[u8] = b"\0reached";
 const LARGE: &[u8] = b"\0large\0";
+
+/// How long sled's lock is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The open view.
 pub(super) struct View {
@@ -80,7 +84,7 @@ impl View {
     /// Opens the view and reads all of it. A view that can't be opened is moved to `aside` and begun anew; the
     /// second value then says why.
     pub(super) fn open(dir: &Path, aside: &Path) -> Result<(View, Content, Option<String>), String> {
-        match try_open(dir) {
+        match open_unlocked(dir) {
             Ok((view, content)) => Ok((view, content, None)),
             Err(error) => {
                 move_aside(dir, aside).map_err(|e| format!("{error}; moving it aside: {e}"))?;
@@ -118,6 +122,20 @@ fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(|e| e.to_string()),
         Err(_) => Err("sled panicked".to_owned()),
+    }
+}
+
+/// sled's threads may still hold its lock for a moment after it was closed in this process. (Another process
+/// can't have it: the data directory has a lock of its own.)
+fn open_unlocked(dir: &Path) -> Result<(View, Content), String> {
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match try_open(dir) {
+            Err(error) if error.contains("could not acquire lock") && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
     }
 }
 
