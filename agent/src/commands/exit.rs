@@ -18,6 +18,8 @@ pub enum Exit {
     Store = 4,
     /// A pipeline could not go on, or something could not be started.
     Failed = 5,
+    /// `--once` was ended by a signal before everything was acknowledged.
+    Interrupted = 7,
     /// The demo found documents missing or doubled.
     Mismatch = 6,
 }

@@ -63,7 +63,7 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
     let look = if agent.is_bounded() { LOOK } else { RARE_LOOK };
     let exit = loop {
         tokio::select! {
-            () = signals.next() => break Exit::Ok,
+            () = signals.next() => break if once { Exit::Interrupted } else { Exit::Ok },
             () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
@@ -85,7 +85,21 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
     if let Err(why) = tokio::task::block_in_place(|| agent.stop(STOP_WITHIN)) {
         complain(why);
     }
+    complain(last_words(&agent.progress(), exit, &settings.data_dir));
     exit
+}
+
+/// What a run leaves behind, in one line.
+fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
+    let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
+    let owed = match progress.owed {
+        0 => "nothing owed".to_owned(),
+        owed => format!("{owed} owed and kept in {}", data_dir.display()),
+    };
+    format!(
+        "{how}{} records read, {} acknowledged, {} dead letters, {owed}",
+        progress.records, progress.acknowledged, progress.dead_letters
+    )
 }
 
 /// SIGINT and SIGTERM.

@@ -123,6 +123,7 @@ impl Agent {
             let codec = Arc::new(Codec::new(&plan, &store.agent_id(), &host, counters.clone()));
             let signals = Arc::new(Signals::default());
             let ingest = Ingest {
+                job: plan.id.clone(),
                 source,
                 door,
                 codec,

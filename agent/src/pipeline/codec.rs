@@ -2,9 +2,10 @@
 //! by whoever waits for them.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::decode::{Decoder, records};
 use crate::encode::{Encoder, Scratch};
@@ -12,6 +13,9 @@ use crate::metrics::PipelineMetrics;
 use crate::plan::{IndexPlan, Plan};
 use crate::record::{Chunk, DeadLetter, Member, Piece, Refused, Timestamp};
 use crate::source::Waker;
+
+/// A worker without work for so long gives its buffers (some megabytes) back.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// One job's decoding and encoding, shared by the workers.
 pub(crate) struct Codec {
@@ -166,10 +170,17 @@ fn worker(tasks: &Mutex<Receiver<Task>>) {
     let mut scratch = Scratch::default();
     loop {
         let task = match tasks.lock() {
-            Ok(tasks) => tasks.recv(),
+            Ok(tasks) => tasks.recv_timeout(IDLE),
             Err(_) => return,
         };
-        let Ok(task) = task else { return };
+        let task = match task {
+            Ok(task) => task,
+            Err(RecvTimeoutError::Timeout) => {
+                scratch = Scratch::default();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let encoded = task.codec.work(task.batch, task.now, &mut scratch);
         // Nobody waits any more: the pipeline has ended without this batch, and its positions stay behind it.
         drop(task.answer.send(encoded));

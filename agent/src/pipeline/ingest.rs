@@ -10,8 +10,9 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use super::codec::{Batch, Codec, Encoded, Pool};
+use super::notices::Notices;
 use crate::metrics::PipelineMetrics;
-use crate::record::{Chunk, Gap, Refused, Row, Step, Timestamp};
+use crate::record::{Chunk, Refused, Row, Step, Timestamp};
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
@@ -51,6 +52,7 @@ pub(super) struct Signals {
 }
 
 pub(super) struct Ingest {
+    pub(super) job: String,
     pub(super) source: Source,
     pub(super) door: store::Pipeline,
     pub(super) codec: Arc<Codec>,
@@ -85,6 +87,7 @@ struct Running {
     receipt: Option<Receipt>,
     /// Compressed bytes for each byte of lines, as the last batch of a telling size had it.
     ratio: f64,
+    notices: Notices,
 }
 
 /// A batch that the workers have.
@@ -103,6 +106,7 @@ impl Ingest {
     /// What the source, the workers or the store can't go on after. Nothing that was committed is lost.
     pub(super) fn run(self) -> Result<(), IngestError> {
         let waker = self.source.waker();
+        let notices = Notices::new(self.job.clone());
         let mut running = Running {
             ingest: self,
             waker,
@@ -110,6 +114,7 @@ impl Ingest {
             waiting: VecDeque::new(),
             receipt: None,
             ratio: 1.0,
+            notices,
         };
         running.turn_until_end()?;
         running.drain()
@@ -125,6 +130,7 @@ impl Running {
                 return Ok(());
             }
             let now = Instant::now();
+            self.notices.room(self.ingest.door.room());
             let room = self.has_room();
             let busy = self.waiting.len() >= self.ingest.max_waiting;
             let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
@@ -180,7 +186,7 @@ impl Running {
     /// Adds what a look brought; says whether it brought nothing.
     fn gather(&mut self, step: Step, now: Instant) -> bool {
         let Step { chunks, rows, gaps, refused } = step;
-        gaps.iter().for_each(report);
+        self.notices.gaps(&gaps, now);
         let idle = chunks.is_empty() && rows.is_empty() && refused.is_empty();
         if idle {
             return true;
@@ -272,8 +278,4 @@ impl Running {
         self.tell();
         Ok(())
     }
-}
-
-fn report(gap: &Gap) {
-    tracing::warn!(path = %gap.path, from = gap.from, bytes = gap.bytes, reason = ?gap.reason, "gap: bytes that can't be read");
 }

@@ -20,6 +20,7 @@ mod lane_status;
 #[cfg(test)]
 mod lane_tests;
 mod lane_work;
+mod notices;
 mod status;
 
 pub(crate) use agent::host_name;

@@ -165,10 +165,8 @@ impl FileSource {
         if entry.kind != Kind::Plain || entry.examined <= entry.position.offset {
             return None;
         }
-        if self.once {
-            return Some(self.now);
-        }
         match self.plan.lines.partial_after {
+            Some(_) if self.once => Some(self.now),
             Some(after) => Some(entry.grown_at + after.as_millis() as Tick),
             // A file without a name ends here: there is nothing to wait for.
             None if entry.state == State::Nameless => Some(entry.grown_at + QUIET_MS),
