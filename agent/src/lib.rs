@@ -24,6 +24,10 @@ mod source;
 // 2. Bytes become documents (pure).
 mod decode;
 
+// The columns way: a script becomes a typed plan (pure).
+#[allow(dead_code, unused_imports)]
+mod sql;
+
 // 3. Documents become gzip bulk bodies (pure).
 mod encode;
 

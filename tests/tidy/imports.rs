@@ -18,6 +18,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("source", &[]),
     ("decode", &[]),
     ("encode", &[]),
+    ("sql", &[]),
+    ("query", &["sql"]),
     ("store", &[]),
     ("deliver", &[]),
 ];
@@ -42,6 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client", &["agent/src/metrics.rs", "agent/src/pipeline/"]),
     ("sd_notify", &["agent/src/commands/"]),
     ("simdutf8", &["agent/src/decode/"]),
+    ("sqlparser", &["agent/src/sql/"]),
 ];
 
 /// The room that a path of the agent belongs to: `agent/src/store/frame.rs` → `store`.

@@ -1,6 +1,7 @@
 //! What is carried from room to room: positions, chunks, rows, members. Plain data and small pure helpers;
 //! nothing here does I/O or reads a clock.
 
+mod batch;
 mod bitmap;
 mod chunk;
 mod dead_letter;
@@ -9,7 +10,9 @@ mod member;
 mod number;
 mod position;
 mod time;
+mod types;
 
+pub(crate) use batch::{Batch, Column, Data, Origin, Strings, Value};
 pub(crate) use bitmap::Bitmap;
 pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Refused, Step};
 pub(crate) use dead_letter::DeadLetter;
@@ -17,3 +20,4 @@ pub(crate) use member::Member;
 pub(crate) use number::push_number;
 pub(crate) use position::{Mode, Position, Row, SourceId};
 pub(crate) use time::Timestamp;
+pub(crate) use types::Type;
