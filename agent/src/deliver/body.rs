@@ -1,7 +1,9 @@
 //! A bulk body's items, in memory: finding them and cutting some out.
 //!
-//! Pure. A body is what `encode` made: an action line and a document line for each item, each line with its
-//! newline. Documents hold no raw newline, so lines are all there is to know.
+//! Pure. A body is what `encode` made: an action line and (but for `delete`) a document line for each item, each
+//! line with its newline. Documents hold no raw newline, so lines are all there is to know.
+
+use serde_json::Value;
 
 use crate::record::Bitmap;
 
@@ -11,7 +13,10 @@ pub(crate) enum BodyError {
     Items { expected: u32, found: u32 },
 }
 
-/// One bulk item, without newlines.
+/// How an action line begins behind which no document stands.
+const DELETE: &[u8] = b"{\"delete\":";
+
+/// One bulk item, without newlines. A `delete` has an empty document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Item<'a> {
     pub(crate) action: &'a [u8],
@@ -21,22 +26,39 @@ pub(crate) struct Item<'a> {
 impl Item<'_> {
     /// The document's `_id`.
     pub(crate) fn id(&self) -> String {
-        #[derive(serde::Deserialize)]
-        struct Action {
-            create: Create,
-        }
-        #[derive(serde::Deserialize)]
-        struct Create {
-            #[serde(rename = "_id")]
-            id: String,
-        }
-        serde_json::from_slice::<Action>(self.action).map(|action| action.create.id).unwrap_or_default()
+        self.named("_id").unwrap_or_default()
     }
 
     /// The routing in the action line.
     pub(crate) fn routing(&self) -> Option<String> {
-        let action: serde_json::Value = serde_json::from_slice(self.action).ok()?;
-        Some(action.get("create")?.get("routing")?.as_str()?.to_owned())
+        self.named("routing")
+    }
+
+    fn named(&self, key: &str) -> Option<String> {
+        let action: Value = serde_json::from_slice(self.action).ok()?;
+        let (_, metadata) = action.as_object()?.iter().next()?;
+        Some(metadata.get(key)?.as_str()?.to_owned())
+    }
+
+    /// The action line with a version of at least `least`, if it has one.
+    fn raised(&self, least: u64) -> Option<Vec<u8>> {
+        let mut action: Value = serde_json::from_slice(self.action).ok()?;
+        let (_, metadata) = action.as_object_mut()?.iter_mut().next()?;
+        let version = metadata.get_mut("version")?;
+        if version.as_u64()? >= least {
+            return None;
+        }
+        *version = least.into();
+        Some(action.to_string().into_bytes())
+    }
+
+    fn push(&self, action: &[u8], body: &mut Vec<u8>) {
+        body.extend_from_slice(action);
+        body.push(b'\n');
+        if !action.starts_with(DELETE) {
+            body.extend_from_slice(self.document);
+            body.push(b'\n');
+        }
     }
 }
 
@@ -48,8 +70,15 @@ pub(crate) fn items(raw: &[u8], expected: u32) -> Result<Vec<Item<'_>>, BodyErro
     let mut lines = memchr::memchr_iter(b'\n', raw);
     let mut items = Vec::with_capacity(expected as usize);
     let mut start = 0;
-    while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
-        items.push(Item { action: &raw[start..action], document: &raw[action + 1..document] });
+    while let Some(end) = lines.next() {
+        let action = &raw[start..end];
+        if action.starts_with(DELETE) {
+            items.push(Item { action, document: &[] });
+            start = end + 1;
+            continue;
+        }
+        let Some(document) = lines.next() else { break };
+        items.push(Item { action, document: &raw[end + 1..document] });
         start = document + 1;
     }
     let found = items.len() as u32 + u32::from(start < raw.len());
@@ -61,9 +90,18 @@ pub(crate) fn cut(raw: &[u8], keep: &Bitmap) -> Result<Vec<u8>, BodyError> {
     let all = items(raw, keep.len())?;
     let mut body = Vec::with_capacity(raw.len());
     for item in keep.iter().filter_map(|i| all.get(i as usize)) {
-        for line in [item.action, item.document] {
-            body.extend_from_slice(line);
-            body.push(b'\n');
+        item.push(item.action, &mut body);
+    }
+    Ok(body)
+}
+
+/// The body with versions of at least `least`: somebody else has written later ones than we had issued.
+pub(crate) fn raise(raw: &[u8], count: u32, least: u64) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::with_capacity(raw.len());
+    for item in items(raw, count)? {
+        match item.raised(least) {
+            Some(action) => item.push(&action, &mut body),
+            None => item.push(item.action, &mut body),
         }
     }
     Ok(body)
@@ -86,6 +124,21 @@ mod tests {
         let two = cut(BODY, &keep).unwrap();
         assert_eq!(items(&two, 2).unwrap(), [all[0], all[2]]);
         assert_eq!(cut(BODY, &Bitmap::all(3)).unwrap(), BODY);
+    }
+
+    #[test]
+    fn a_delete_has_no_document_and_the_others_keep_theirs() {
+        let body = b"{\"delete\":{\"_id\":\"a\",\"version\":4,\"version_type\":\"external_gte\"}}\n{\"index\":{\"_id\":\"b\",\"version\":9,\"version_type\":\"external_gte\"}}\n{\"n\":2}\n";
+        let all = items(body, 2).unwrap();
+        assert_eq!(all.iter().map(Item::id).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!((all[0].document, all[1].document), (&b""[..], &b"{\"n\":2}"[..]));
+        assert_eq!(cut(body, &Bitmap::all(2)).unwrap(), body);
+        let raised = raise(body, 2, 6).unwrap();
+        let text = String::from_utf8(raised).unwrap();
+        assert!(
+            text.contains("\"version\":6") && text.contains("\"version\":9") && text.lines().count() == 3,
+            "{text}"
+        );
     }
 
     #[test]

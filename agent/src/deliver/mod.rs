@@ -17,7 +17,7 @@ mod response;
 mod retry;
 mod tls;
 
-pub(crate) use body::{Item, cut, items};
+pub(crate) use body::{Item, cut, items, raise};
 pub(crate) use client::{Client, Reply};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use identity::{Flavour, Identity};

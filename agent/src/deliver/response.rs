@@ -23,6 +23,8 @@ pub(crate) enum Verdict {
     Duplicate,
     /// The id is taken although this was the first send: whether by the same document must be looked up.
     Compare,
+    /// The index has this later version of it: ours, if we ever issued it.
+    Outdated(u64),
     /// Not now. `rejected`: because of load.
     Retry {
         rejected: bool,
@@ -80,7 +82,7 @@ pub(crate) struct Sent {
     pub(crate) before: bool,
 }
 
-/// Judges an answer to a bulk request of `sent` documents, all `create`.
+/// Judges an answer to a bulk request of `sent` items.
 pub(crate) fn judge(reply: &Reply, sent: &[Sent], now: Timestamp) -> Answer {
     let expected: usize = sent.iter().map(|s| s.items as usize).sum();
     if reply.is_success() {
@@ -183,30 +185,50 @@ fn judge_items(body: &[u8], sent: &[Sent], expected: usize) -> Answer {
         return unreadable(format!("it speaks of {} documents, {expected} were sent", items.len()));
     }
     let before = sent.iter().flat_map(|s| std::iter::repeat_n(s.before, s.items as usize));
-    let verdicts: Vec<Verdict> =
-        items.iter().zip(before).map(|(item, before)| judge_item(&item.create, before)).collect();
+    let verdicts: Vec<Verdict> = items.iter().zip(before).map(|(item, before)| judge_item(item, before)).collect();
     if verdicts.iter().all(|verdict| *verdict == Verdict::Done) { Answer::AllDone } else { Answer::Items(verdicts) }
 }
 
-fn judge_item(item: &Outcome<'_>, before: bool) -> Verdict {
-    let status = item.status;
-    let (about, refusal) = match item.error {
+fn judge_item(item: &BulkItem<'_>, before: bool) -> Verdict {
+    let (BulkItem::Create(outcome) | BulkItem::Index(outcome) | BulkItem::Update(outcome) | BulkItem::Delete(outcome)) =
+        item;
+    let status = outcome.status;
+    let (about, refusal) = match outcome.error {
         None if (200..300).contains(&status) => return Verdict::Done,
+        // What is to be gone was not there.
+        None if status == 404 && matches!(item, BulkItem::Delete(_)) => return Verdict::Done,
         None => (About::Unknown, refusal::bare(status, b"no error was given")),
         Some(error) => refusal::read(error.get(), status),
     };
     match (about, status) {
         (About::Load, _) => Verdict::Retry { rejected: true },
-        (About::Conflict, _) if before => Verdict::Duplicate,
-        (About::Conflict, _) => Verdict::Compare,
+        (About::Conflict, _) | (About::Unknown, 409) => judge_taken(item, before, &refusal),
         (About::Document, _) => Verdict::Refused(Box::new(refusal)),
         (About::Index | About::Rights, _) => Verdict::Parked(Box::new(refusal)),
-        (About::Unknown, 409) if before => Verdict::Duplicate,
-        (About::Unknown, 409) => Verdict::Compare,
         (About::Unknown, 429 | 503) => Verdict::Retry { rejected: true },
         (About::Unknown, 408 | 500..=599) => Verdict::Retry { rejected: false },
         (About::Unknown, _) => Verdict::Parked(Box::new(refusal)),
     }
+}
+
+/// A conflict means something else for each action.
+fn judge_taken(item: &BulkItem<'_>, before: bool, refusal: &Refusal) -> Verdict {
+    match item {
+        BulkItem::Create(_) if before => Verdict::Duplicate,
+        BulkItem::Create(_) => Verdict::Compare,
+        BulkItem::Index(_) | BulkItem::Delete(_) => match current_version(&refusal.reason) {
+            Some(version) => Verdict::Outdated(version),
+            None => Verdict::Parked(Box::new(refusal.clone())),
+        },
+        // Somebody else changed the document between the cluster's reading and writing of it.
+        BulkItem::Update(_) => Verdict::Retry { rejected: false },
+    }
+}
+
+/// From `[id]: version conflict, current version [5] is higher than the one provided [4]`.
+fn current_version(reason: &str) -> Option<u64> {
+    let (_, rest) = reason.rsplit_once("current version [")?;
+    rest.split(']').next()?.parse().ok()
 }
 
 const HEAD: &[u8] = br#"{"errors":false,"items":["#;
@@ -236,10 +258,16 @@ struct Bulk<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BulkItem<'a> {
+#[serde(rename_all = "lowercase")]
+enum BulkItem<'a> {
     #[serde(borrow)]
-    create: Outcome<'a>,
+    Create(Outcome<'a>),
+    #[serde(borrow)]
+    Index(Outcome<'a>),
+    #[serde(borrow)]
+    Update(Outcome<'a>),
+    #[serde(borrow)]
+    Delete(Outcome<'a>),
 }
 
 #[derive(Deserialize)]

@@ -206,13 +206,13 @@ pub(super) fn stopping() -> Whole {
 /// Reads the members and cuts out what is not owed. `None`: nothing is left of it.
 async fn build<D: Door>(shared: &Arc<Shared<D>>, outcome: &mut Outcome) -> Result<Option<Built>, Whole> {
     let (door, level) = (shared.door.clone(), shared.plan.bulk.compression);
-    let pieces = outcome.work.pieces.clone();
+    let (pieces, least) = (outcome.work.pieces.clone(), outcome.work.least_version);
     let read = tokio::task::spawn_blocking(move || {
         let mut body = Vec::new();
         let mut raw_bytes = 0;
         let mut bad: Vec<Key> = Vec::new();
         for piece in &pieces {
-            match read_piece(&door, piece, level) {
+            match read_piece(&door, piece, level).and_then(|read| raised(read, piece, level, least)) {
                 Ok((bytes, raw)) if body.is_empty() => (body, raw_bytes) = (bytes, raw_bytes + raw),
                 Ok((bytes, raw)) => {
                     body.extend_from_slice(&bytes);
@@ -246,6 +246,36 @@ pub(super) fn read_piece<D: Door>(door: &D, piece: &Piece, level: u32) -> Result
     Ok((body, raw.len() as u64))
 }
 
+/// The same with versions of at least `least`.
+fn raised(
+    (body, raw_len): (Vec<u8>, u64),
+    piece: &Piece,
+    level: u32,
+    least: Option<u64>,
+) -> Result<(Vec<u8>, u64), StoreError> {
+    let Some(least) = least else { return Ok((body, raw_len)) };
+    let damaged = || StoreError::Damaged { seq: piece.owed.seq, member: piece.owed.member };
+    let raw = gzip::decompress(&body, raw_len).map_err(|_| damaged())?;
+    let raw = deliver::raise(&raw, piece.count(), least).map_err(|_| damaged())?;
+    Ok((gzip::compress(&raw, level).map_err(|_| damaged())?, raw.len() as u64))
+}
+
+/// Later versions in the index: ours, then all is done; somebody else's, then ours are made later still.
+fn overtaken<D: Door>(shared: &Arc<Shared<D>>, work: &mut Work, verdicts: &mut [Verdict]) {
+    let issued = shared.door.issued();
+    for verdict in verdicts {
+        let Verdict::Outdated(version) = *verdict else { continue };
+        *verdict = if version <= issued {
+            Verdict::Duplicate
+        } else {
+            shared.metrics.foreign_version.inc();
+            shared.door.overtake(version);
+            work.least_version = work.least_version.max(Some(version + 1));
+            Verdict::Retry { rejected: false }
+        };
+    }
+}
+
 /// Finishes an answer that speaks of single documents: what it leaves open is looked up, and dead letters get
 /// their documents.
 async fn items<D: Door>(
@@ -254,6 +284,7 @@ async fn items<D: Door>(
     body: Bytes,
     mut verdicts: Vec<Verdict>,
 ) -> Result<Ended, Whole> {
+    overtaken(shared, &mut outcome.work, &mut verdicts);
     if let Err(whole) = lane_lookup::compare(shared, outcome, &body, &mut verdicts).await {
         // The others' verdicts stand; those that could not be compared stay owed.
         tracing::warn!(index = %outcome.index, ?whole, "ids are taken, and by which documents can't be looked up");

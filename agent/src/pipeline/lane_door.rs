@@ -15,6 +15,10 @@ pub(crate) trait Door: Clone + Send + Sync + 'static {
     fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError>;
     fn owed_bytes(&self) -> u64;
     fn changed(&self) -> impl Future<Output = ()> + Send;
+    /// The highest version that documents of this pipeline were ever given.
+    fn issued(&self) -> u64;
+    /// Somebody else has given a document this version: the next ones are higher.
+    fn overtake(&self, version: u64);
 }
 
 impl Door for store::Pipeline {
@@ -39,4 +43,9 @@ impl Door for store::Pipeline {
     fn changed(&self) -> impl Future<Output = ()> + Send {
         store::Pipeline::changed(self)
     }
+    /// Documents that are made of lines have no version; a replayed dead letter may have one of ours.
+    fn issued(&self) -> u64 {
+        u64::MAX
+    }
+    fn overtake(&self, _version: u64) {}
 }

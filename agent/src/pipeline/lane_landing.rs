@@ -366,7 +366,7 @@ impl Tally {
                 Verdict::Duplicate => tally.duplicates += 1,
                 Verdict::Retry { rejected: true } => tally.rejected += 1,
                 Verdict::Refused(_) => tally.refused += 1,
-                Verdict::Retry { .. } | Verdict::Compare | Verdict::Parked(_) => {}
+                Verdict::Retry { .. } | Verdict::Compare | Verdict::Outdated(_) | Verdict::Parked(_) => {}
             }
         }
         tally
@@ -437,7 +437,7 @@ fn sort(
                 piece.sent |= !rejected;
                 left.set(number);
             }
-            Verdict::Compare | Verdict::Parked(_) => left.set(number),
+            Verdict::Compare | Verdict::Outdated(_) | Verdict::Parked(_) => left.set(number),
         }
     }
     (piece, Some(left), own)

@@ -75,6 +75,8 @@ pub(super) struct Work {
     pub(super) probe: bool,
     /// The index behind the alias or data stream that took writes when it was first sent.
     pub(super) write_index: Option<Arc<str>>,
+    /// Its documents' versions must be at least this: the index has later ones that are not ours.
+    pub(super) least_version: Option<u64>,
 }
 
 impl Work {
@@ -88,6 +90,7 @@ impl Work {
             refused_at: None,
             probe: false,
             write_index: None,
+            least_version: None,
         }
     }
 
@@ -143,6 +146,7 @@ impl Work {
             passes_then: self.passes_then,
             probe: self.probe,
             write_index: self.write_index.clone(),
+            least_version: self.least_version,
         };
         Ok((with(left), with(right)))
     }

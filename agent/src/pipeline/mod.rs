@@ -22,6 +22,8 @@ mod lane_tests;
 mod lane_work;
 mod notices;
 mod status;
+#[allow(dead_code)]
+mod upserts;
 
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};

@@ -75,6 +75,37 @@ fn a_taken_id_is_done_on_a_resend_and_compared_at_a_first_send() {
 }
 
 #[test]
+fn a_conflict_means_what_the_action_makes_of_it() {
+    let said = |action: &str, status: u16, error: &str| {
+        let body = format!(r#"{{"errors":true,"items":[{{"{action}":{{"status":{status}{error}}}}}]}}"#);
+        match judge(&reply(200, body), &[Sent { items: 1, before: false }], Timestamp(0)) {
+            Answer::Items(verdicts) => verdicts.into_iter().next().unwrap(),
+            Answer::AllDone => Verdict::Done,
+            answer => panic!("{answer:?}"),
+        }
+    };
+    let conflict = r#","error":{"type":"version_conflict_engine_exception","reason":"[7]: version conflict, current version [1763718000000001] is higher than the one provided [1763718000000000]"}"#;
+    for action in ["index", "delete"] {
+        assert_eq!(said(action, 409, conflict), Verdict::Outdated(1_763_718_000_000_001));
+        assert!(matches!(said(action, 409, ""), Verdict::Parked(_)), "an unknown version is nobody's to judge");
+    }
+    assert_eq!(said("update", 409, conflict), Verdict::Retry { rejected: false });
+    assert_eq!(said("create", 409, conflict), Verdict::Compare);
+    assert_eq!(said("delete", 404, ""), Verdict::Done, "what is to be gone was not there");
+    assert!(matches!(
+        said("delete", 404, r#","error":{"type":"index_not_found_exception","reason":"no such index [x]"}"#),
+        Verdict::Parked(_)
+    ));
+    assert!(matches!(
+        said("update", 404, r#","error":{"type":"document_missing_exception","reason":"[7]: document missing"}"#),
+        Verdict::Parked(_)
+    ));
+    for action in ["index", "update", "delete"] {
+        assert_eq!(said(action, 200, ""), Verdict::Done);
+    }
+}
+
+#[test]
 fn what_is_about_one_document_is_a_dead_letter() {
     for (status, kind, reason) in [
         (400, "mapper_parsing_exception", "failed to parse field [n] of type [long]"),
@@ -228,7 +259,8 @@ fn an_answer_that_is_none_says_nothing_about_any_document() {
         format!(r#"{{"errors":false,"items":[{created},{created},{created}]}}"#),
         format!(r#"{{"errors":false,"items":[{created},{created}"#),
         format!(r#"{{"errors":false,"items":[{created},{created}]}}x"#),
-        format!(r#"{{"errors":false,"items":[{created},{{"index":{{"status":201}}}}]}}"#),
+        format!(r#"{{"errors":false,"items":[{created},{{"created":{{"status":201}}}}]}}"#),
+        format!(r#"{{"errors":false,"items":[{created},{{}}]}}"#),
         format!(r#"{{"errors":false,"items":[{created},{{"create":{{}}}}]}}"#),
         format!(r#"{{"errors":false,"items":[{created},{{"create":{{"status":"201"}}}}]}}"#),
     ] {

@@ -22,6 +22,7 @@ struct State {
     seq: u64,
     damaged: Vec<u64>,
     refuses_dead: bool,
+    issued: u64,
 }
 
 struct Stored {
@@ -176,5 +177,13 @@ impl Door for MemoryDoor {
 
     async fn changed(&self) {
         self.notify.notified().await;
+    }
+
+    fn issued(&self) -> u64 {
+        self.state().issued
+    }
+
+    fn overtake(&self, version: u64) {
+        self.state().issued = version;
     }
 }

@@ -1,0 +1,367 @@
+//! What an upsert stream owes: of each document only the newest, in memory, until Elasticsearch has it.
+//!
+//! The query's state is what is durable; this can be made from it again. Promises: a document is handed out only
+//! when the commit that made it is durable; of one document at most one version is in flight; a newer version takes
+//! the place of one that waits; [`Upserts::delivered`] never runs ahead of what has arrived. So a day without a
+//! cluster owes as many documents as there are keys.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::record::{Bitmap, gzip};
+use crate::store::{Lane, Limit, Owed};
+
+/// Added to the numbers of members that are made here, so that they are not taken for the store's.
+pub(super) const OURS: u64 = 1 << 63;
+/// A member is closed when it has so many bytes before compression.
+const MEMBER_BYTES: usize = 2 << 20;
+/// What a document costs in memory beside its bytes.
+const OVERHEAD: u64 = 160;
+
+/// One document as it is to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Document {
+    pub(super) index: Arc<str>,
+    pub(super) id: Box<str>,
+    /// Action and document as two lines, or the one line of a delete, each with its newline.
+    pub(super) item: Box<[u8]>,
+}
+
+/// The documents that a pipeline's upsert streams owe. Shared by its two loops.
+#[derive(Debug)]
+pub(super) struct Upserts {
+    state: Mutex<State>,
+    /// gzip level.
+    level: u32,
+    /// Counts what a sleeping sender wants to hear of.
+    changes: tokio::sync::watch::Sender<u64>,
+    /// The highest version issued, or found in the index.
+    clock: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: BTreeMap<Arc<str>, Waiting>,
+    /// Steps that are committed but not durable yet, oldest first.
+    coming: VecDeque<(u64, Vec<Document>)>,
+    /// Members that are handed out, by number.
+    taken: HashMap<u64, Taken>,
+    /// How many owed documents have their first undelivered change in this step.
+    firsts: BTreeMap<u64, u64>,
+    /// The last step that is durable.
+    durable: u64,
+    bytes: u64,
+    members: u64,
+}
+
+/// The documents of one index that are not handed out, in the order in which their first change came.
+#[derive(Debug, Default)]
+struct Waiting {
+    documents: HashMap<Box<str>, Entry>,
+    order: VecDeque<Box<str>>,
+    /// Documents of which a version is handed out.
+    out: HashSet<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    /// The step of its first change that has not arrived.
+    first: u64,
+    item: Box<[u8]>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    index: Arc<str>,
+    body: Vec<u8>,
+    documents: Vec<(Box<str>, Entry)>,
+}
+
+impl Upserts {
+    /// `delivered`: the step up to which everything had arrived when the last process wrote it down.
+    pub(super) fn new(level: u32, delivered: u64, clock: u64) -> Upserts {
+        let state = State { durable: delivered, ..State::default() };
+        let (changes, clock) = (tokio::sync::watch::Sender::new(0), AtomicU64::new(clock));
+        Upserts { state: Mutex::new(state), level, changes, clock }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The version for the documents of a commit made at `now_us`: higher than any before.
+    pub(super) fn draw_version(&self, now_us: u64) -> u64 {
+        let next = |last: u64| Some(now_us.max(last + 1));
+        let drawn = self.clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        drawn.map_or(now_us, |last| now_us.max(last + 1))
+    }
+
+    pub(super) fn issued(&self) -> u64 {
+        self.clock.load(Ordering::Acquire)
+    }
+
+    pub(super) fn overtake(&self, version: u64) {
+        self.clock.fetch_max(version, Ordering::AcqRel);
+    }
+
+    /// A step has been committed; its documents wait until it is durable.
+    pub(super) fn committed(&self, step: u64, documents: Vec<Document>) {
+        let mut state = self.state();
+        state.bytes += documents.iter().map(|d| d.item.len() as u64 + OVERHEAD).sum::<u64>();
+        if !documents.is_empty() {
+            *state.firsts.entry(step).or_default() += documents.len() as u64;
+        }
+        state.coming.push_back((step, documents));
+    }
+
+    /// All steps up to this one are durable: their documents may leave.
+    pub(super) fn durable(&self, step: u64) {
+        let mut state = self.state();
+        while state.coming.front().is_some_and(|(coming, _)| *coming <= step) {
+            if let Some((step, documents)) = state.coming.pop_front() {
+                documents.into_iter().for_each(|document| state.add(step, document));
+            }
+        }
+        state.durable = state.durable.max(step);
+        drop(state);
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// Everything that was changed in steps up to this one has arrived.
+    pub(super) fn delivered(&self) -> u64 {
+        let state = self.state();
+        state.firsts.keys().next().map_or(state.durable, |first| state.durable.min(first.saturating_sub(1)))
+    }
+
+    /// Bytes in memory.
+    pub(super) fn bytes(&self) -> u64 {
+        self.state().bytes
+    }
+
+    pub(super) fn lanes(&self) -> Vec<Lane> {
+        let state = self.state();
+        let mut lanes: BTreeMap<&Arc<str>, (u64, u64)> = BTreeMap::new();
+        for (index, waiting) in &state.lanes {
+            let bytes = waiting.documents.values().map(|entry| entry.item.len() as u64).sum();
+            lanes.insert(index, (waiting.documents.len() as u64, bytes));
+        }
+        for taken in state.taken.values() {
+            let lane = lanes.entry(&taken.index).or_default();
+            lane.0 += taken.documents.len() as u64;
+            lane.1 += taken.body.len() as u64;
+        }
+        let owing = lanes.into_iter().filter(|(_, (items, _))| *items > 0);
+        owing.map(|(index, (items, bytes))| Lane { index: index.clone(), items, bytes }).collect()
+    }
+
+    /// Makes a member of documents of `index` that wait and of which none is out; nothing if there are none.
+    pub(super) fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
+        let mut state = self.state();
+        let Some(waiting) = state.lanes.get_mut(index) else { return Vec::new() };
+        let most = usize::try_from(limit.raw_bytes).unwrap_or(usize::MAX).min(MEMBER_BYTES);
+        let (mut raw, mut documents, mut later) = (Vec::new(), Vec::new(), VecDeque::new());
+        while let Some(id) = waiting.order.pop_front() {
+            if waiting.out.contains(&id) {
+                later.push_back(id);
+                continue;
+            }
+            let Some(entry) = waiting.documents.get(&id) else { continue };
+            if !raw.is_empty() && raw.len() + entry.item.len() > most {
+                later.push_back(id);
+                break;
+            }
+            raw.extend_from_slice(&entry.item);
+            let Some(entry) = waiting.documents.remove(&id) else { continue };
+            waiting.out.insert(id.clone());
+            documents.push((id, entry));
+        }
+        later.into_iter().rev().for_each(|id| waiting.order.push_front(id));
+        let index: Arc<str> = index.into();
+        let body = match gzip::compress(&raw, self.level) {
+            Ok(body) if !documents.is_empty() => body,
+            _ => {
+                documents.into_iter().for_each(|(id, entry)| state.put_back(&index, id, entry));
+                return Vec::new();
+            }
+        };
+        state.members += 1;
+        let seq = OURS | state.members;
+        let owed = Owed {
+            seq,
+            member: 0,
+            items: documents.len() as u32,
+            raw_len: raw.len() as u32,
+            gzip_len: body.len() as u32,
+            owed: None,
+            // An earlier process may have sent them; versions see to it that it makes no difference.
+            sent_before: true,
+        };
+        state.taken.insert(seq, Taken { index, body, documents });
+        vec![owed]
+    }
+
+    /// A handed-out member's bytes.
+    pub(super) fn read(&self, seq: u64) -> Option<Vec<u8>> {
+        self.state().taken.get(&seq).map(|taken| taken.body.clone())
+    }
+
+    /// A member comes to rest: what is still owed of it waits again, unless something newer does already.
+    pub(super) fn settle(&self, seq: u64, still_owed: Option<&Bitmap>) {
+        let mut state = self.state();
+        let Some(taken) = state.taken.remove(&seq) else { return };
+        for (number, (id, entry)) in taken.documents.into_iter().enumerate() {
+            if still_owed.is_some_and(|still| still.get(number as u32)) {
+                state.put_back(&taken.index, id, entry);
+            } else {
+                state.arrived(&taken.index, &id, &entry);
+            }
+        }
+        drop(state);
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// The whole member is still owed.
+    pub(super) fn give_back(&self, owed: &Owed) {
+        self.settle(owed.seq, Some(&Bitmap::all(owed.items)));
+    }
+
+    /// Hears of changes.
+    pub(super) fn subscribe(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+impl State {
+    /// A durable document: it takes the place of an older version that waits.
+    fn add(&mut self, step: u64, document: Document) {
+        let waiting = self.lanes.entry(document.index).or_default();
+        if let Some(older) = waiting.documents.get_mut(&document.id) {
+            self.bytes -= older.item.len() as u64 + OVERHEAD;
+            older.item = document.item;
+            release(&mut self.firsts, step); // the older one's first change counts for both
+            return;
+        }
+        waiting.order.push_back(document.id.clone());
+        waiting.documents.insert(document.id, Entry { first: step, item: document.item });
+    }
+
+    fn put_back(&mut self, index: &Arc<str>, id: Box<str>, entry: Entry) {
+        let waiting = self.lanes.entry(index.clone()).or_default();
+        waiting.out.remove(&id);
+        if let Some(newer) = waiting.documents.get_mut(&id) {
+            self.bytes -= entry.item.len() as u64 + OVERHEAD;
+            release(&mut self.firsts, newer.first);
+            newer.first = entry.first;
+            return;
+        }
+        waiting.order.push_front(id.clone());
+        waiting.documents.insert(id, entry);
+    }
+
+    fn arrived(&mut self, index: &Arc<str>, id: &str, entry: &Entry) {
+        self.bytes -= entry.item.len() as u64 + OVERHEAD;
+        release(&mut self.firsts, entry.first);
+        if let Some(waiting) = self.lanes.get_mut(index) {
+            waiting.out.remove(id);
+            if waiting.documents.is_empty() && waiting.out.is_empty() {
+                self.lanes.remove(index);
+            }
+        }
+    }
+}
+
+/// One document less has its first undelivered change in `step`.
+fn release(firsts: &mut BTreeMap<u64, u64>, step: u64) {
+    if let Some(count) = firsts.get_mut(&step) {
+        *count -= 1;
+        if *count == 0 {
+            firsts.remove(&step);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Limit = Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX };
+
+    fn document(id: &str, version: u64) -> Document {
+        let item = format!("{{\"index\":{{\"_id\":\"{id}\",\"version\":{version}}}}}\n{{\"n\":{version}}}\n");
+        Document { index: "i".into(), id: id.into(), item: item.into_bytes().into() }
+    }
+
+    fn text(upserts: &Upserts, owed: &Owed) -> String {
+        let body = upserts.read(owed.seq).unwrap();
+        String::from_utf8(gzip::decompress(&body, u64::from(owed.raw_len)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn nothing_leaves_before_its_commit_is_durable() {
+        let upserts = Upserts::new(1, 0, 0);
+        upserts.committed(1, vec![document("a", 1)]);
+        assert!(upserts.next("i", ALL).is_empty() && upserts.lanes().is_empty());
+        assert_eq!(upserts.delivered(), 0);
+        upserts.durable(1);
+        assert_eq!(upserts.next("i", ALL).len(), 1);
+        assert_eq!(upserts.delivered(), 0);
+    }
+
+    #[test]
+    fn a_hot_key_owes_one_document_and_makes_progress() {
+        let upserts = Upserts::new(1, 0, 0);
+        upserts.committed(1, vec![document("a", 1), document("b", 1)]);
+        upserts.committed(2, vec![document("a", 2)]);
+        upserts.durable(2);
+        assert_eq!(upserts.lanes()[0].items, 2);
+        let flying = upserts.next("i", ALL).remove(0);
+        assert!(text(&upserts, &flying).contains("\"n\":2") && flying.items == 2);
+        upserts.committed(3, vec![document("a", 3)]);
+        upserts.durable(3);
+        assert!(upserts.next("i", ALL).is_empty(), "a version of it is in flight");
+        upserts.settle(flying.seq, None);
+        assert_eq!(upserts.delivered(), 2);
+        let last = upserts.next("i", ALL).remove(0);
+        assert!(text(&upserts, &last).contains("\"n\":3") && last.items == 1);
+        upserts.settle(last.seq, None);
+        assert_eq!((upserts.delivered(), upserts.bytes(), upserts.lanes().len()), (3, 0, 0));
+    }
+
+    #[test]
+    fn what_did_not_arrive_waits_again_but_never_in_place_of_something_newer() {
+        let upserts = Upserts::new(1, 0, 0);
+        upserts.committed(1, vec![document("a", 1), document("b", 1)]);
+        upserts.durable(1);
+        let flying = upserts.next("i", ALL).remove(0);
+        upserts.committed(2, vec![document("a", 2)]);
+        upserts.durable(2);
+        upserts.give_back(&flying);
+        assert_eq!(upserts.delivered(), 0);
+        let again = upserts.next("i", ALL).remove(0);
+        let body = text(&upserts, &again);
+        assert!(body.contains("\"n\":2") && again.items == 2, "{body}");
+        upserts.settle(again.seq, None);
+        assert_eq!((upserts.delivered(), upserts.bytes()), (2, 0));
+    }
+
+    #[test]
+    fn versions_only_grow_and_pass_those_of_others() {
+        let upserts = Upserts::new(1, 0, 50);
+        assert_eq!(upserts.draw_version(40), 51);
+        assert_eq!(upserts.draw_version(60), 60);
+        upserts.overtake(100);
+        assert_eq!((upserts.draw_version(61), upserts.issued()), (101, 101));
+    }
+
+    #[test]
+    fn a_limit_cuts_members_and_a_single_large_document_passes() {
+        let upserts = Upserts::new(1, 0, 0);
+        upserts.committed(1, (0..10).map(|i| document(&i.to_string(), 1)).collect());
+        upserts.durable(1);
+        let small = Limit { raw_bytes: 1, wire_bytes: 1 };
+        let counts: Vec<u32> = (0..10).map(|_| upserts.next("i", small)[0].items).collect();
+        assert_eq!(counts, [1; 10]);
+        assert!(upserts.next("i", small).is_empty());
+    }
+}
