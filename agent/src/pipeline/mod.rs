@@ -21,6 +21,8 @@ mod lane_status;
 mod lane_tests;
 mod lane_work;
 mod notices;
+#[allow(dead_code)]
+mod state_log;
 mod status;
 #[allow(dead_code)]
 mod upserts;

@@ -115,6 +115,13 @@ pub(super) struct LaneState {
     cursor: (u64, u32),
 }
 
+impl LaneState {
+    /// A query's state is kept, not owed.
+    pub(super) fn is_owed(&self) -> bool {
+        *self.index != *super::STATE_LANE
+    }
+}
+
 /// A member that is handed out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flight {
@@ -246,7 +253,9 @@ impl State {
         let Some(lane) = self.lanes.get_mut(lane as usize) else { return };
         lane.items += items;
         lane.bytes += bytes;
-        if let Some(pipeline) = self.pipelines.get_mut(lane.pipeline as usize) {
+        if lane.is_owed()
+            && let Some(pipeline) = self.pipelines.get_mut(lane.pipeline as usize)
+        {
             pipeline.live_bytes += bytes;
         }
     }
@@ -292,8 +301,8 @@ impl State {
         if after > 0 {
             lane.cursor = lane.cursor.min((segment, entry.ordinal));
         }
-        let number = lane.pipeline;
-        if let Some(pipeline) = self.of(number) {
+        let (number, owed) = (lane.pipeline, lane.is_owed());
+        if owed && let Some(pipeline) = self.of(number) {
             pipeline.live_bytes -= bytes;
         }
     }
@@ -332,7 +341,7 @@ impl State {
     }
 
     pub(super) fn lanes_of(&self, pipeline: u32) -> Vec<Lane> {
-        let owing = self.lanes.iter().filter(|lane| lane.pipeline == pipeline && lane.items > 0);
+        let owing = self.lanes.iter().filter(|lane| lane.pipeline == pipeline && lane.items > 0 && lane.is_owed());
         owing.map(|l| Lane { index: l.index.clone(), items: l.items, bytes: l.bytes }).collect()
     }
 

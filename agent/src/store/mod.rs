@@ -87,6 +87,10 @@ pub(crate) enum StoreError {
     Stopped,
 }
 
+/// The lane of members that a pipeline keeps for itself, to read them when it is opened again: a query's state. They
+/// are no requests, are not counted as owed, and stay until the pipeline settles them. (No index has such a name.)
+pub(crate) const STATE_LANE: &str = "#state";
+
 /// The open store. Cheap to clone; the last clone does not close it, [`Store::close`] does.
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -335,7 +339,8 @@ impl Pipeline {
     /// The gzip bytes of a member that is handed out, checked. Blocking: not for an async thread.
     ///
     /// # Errors
-    /// `Damaged`: the member was set aside and counted, and is not owed any more.
+    /// `Damaged`: the member was set aside and counted, and is not owed any more. (One of [`STATE_LANE`] stays: what
+    /// is behind it means nothing without it.)
     pub(crate) fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {
         self.shared.read(self.number, owed)
     }

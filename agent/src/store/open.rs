@@ -9,6 +9,7 @@ use super::frame::{Entry, Trailer};
 use super::fs::Fs;
 use super::identity::{self, Dirs, io_error};
 use super::inbox::{Inbox, Op};
+use super::lanes::LaneState;
 use super::quota::{SLED_FREE_MIN, Space};
 use super::recover::{self, Recovered};
 use super::segment;
@@ -159,8 +160,11 @@ impl Shared {
                 _ => {}
             }
             let (seq, member) = (owed.seq, owed.member);
-            tracing::error!(segment = flight.segment, seq, member, "a stored request is damaged");
-            self.inbox.put(Op::Quarantine { pipeline, seq, member })?;
+            let owed = self.state().lanes.get(flight.entry.lane as usize).is_none_or(LaneState::is_owed);
+            tracing::error!(segment = flight.segment, seq, member, "stored bytes are damaged");
+            if owed {
+                self.inbox.put(Op::Quarantine { pipeline, seq, member })?;
+            }
             return Err(StoreError::Damaged { seq, member });
         }
     }
