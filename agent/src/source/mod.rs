@@ -9,6 +9,7 @@
 mod emit;
 pub(crate) mod file;
 mod lines;
+mod several;
 pub(crate) mod stdin;
 mod wake;
 
@@ -18,6 +19,7 @@ use crate::metrics::PipelineMetrics;
 use crate::plan::SourcePlan;
 use crate::record::{SourceId, Step};
 
+pub(crate) use several::{SeveralSources, place};
 pub(crate) use wake::Waker;
 
 /// An open source of one pipeline.
@@ -25,6 +27,7 @@ pub(crate) use wake::Waker;
 pub(crate) enum Source {
     File(Box<file::FileSource>),
     Stdin(Box<stdin::StdinSource>),
+    Several(SeveralSources),
 }
 
 /// Why a source can't be opened. What happens to single files later is never an error: it is logged, tried
@@ -84,6 +87,24 @@ impl Source {
         }
     }
 
+    /// Opens several sources as one; see [`place`] for which is which. One alone is opened as itself.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub(crate) fn open_all(
+        plans: &[SourcePlan],
+        rows: Vec<(u64, Box<[u8]>)>,
+        once: bool,
+        metrics: PipelineMetrics,
+    ) -> Result<Source, SourceError> {
+        if let [plan] = plans {
+            return Source::open(plan, rows, once, metrics);
+        }
+        let open = |(place, plan)| Source::open(plan, SeveralSources::rows_of(&rows, place), once, metrics.clone());
+        let sources = plans.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(Source::Several(SeveralSources::new(sources)))
+    }
+
     /// Looks at whatever is due and reads about `budget` bytes (more only where a single line is longer), in
     /// chunks of whole lines. With a budget of 0 nothing is read, but files are found, followed through
     /// rotation and held open. `now` must not go backwards.
@@ -94,6 +115,7 @@ impl Source {
         match self {
             Source::File(source) => Ok(source.poll(budget, now)),
             Source::Stdin(source) => Ok(source.poll(budget, now)),
+            Source::Several(sources) => sources.poll(budget, now),
         }
     }
 
@@ -102,6 +124,7 @@ impl Source {
         match self {
             Source::File(source) => source.next_look(now),
             Source::Stdin(source) => source.next_look(now),
+            Source::Several(sources) => sources.next_look(now),
         }
     }
 
@@ -110,6 +133,7 @@ impl Source {
         match self {
             Source::File(source) => source.wait(until),
             Source::Stdin(source) => source.wait(until),
+            Source::Several(sources) => sources.wait(until),
         }
     }
 
@@ -118,6 +142,7 @@ impl Source {
         match self {
             Source::File(source) => source.waker(),
             Source::Stdin(source) => source.waker(),
+            Source::Several(sources) => sources.waker(),
         }
     }
 
@@ -126,6 +151,7 @@ impl Source {
         match self {
             Source::File(source) => source.finished(),
             Source::Stdin(source) => source.finished(),
+            Source::Several(sources) => sources.finished(),
         }
     }
 
@@ -133,6 +159,7 @@ impl Source {
         match self {
             Source::File(source) => source.progress(),
             Source::Stdin(source) => source.progress(),
+            Source::Several(sources) => sources.progress(),
         }
     }
 
@@ -141,17 +168,19 @@ impl Source {
         match self {
             Source::File(source) => source.recycle(buffer),
             Source::Stdin(_) => drop(buffer),
+            Source::Several(sources) => sources.recycle(buffer),
         }
     }
 
     /// What committed rows say, for an operator. Rows that can't be read are left out.
     pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
-        file::positions(rows)
+        let own: Vec<_> = rows.iter().map(|(key, value)| (several::own(*key), value.clone())).collect();
+        file::positions(&own)
     }
 
     /// The row to go on with after the commits from `before` to `latest` were lost: what is read again gets the
     /// same ids, and no source number is given out twice.
     pub(crate) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
-        file::rows::rewind(key, before, latest)
+        file::rows::rewind(several::own(key), before, latest)
     }
 }

@@ -1,7 +1,7 @@
 //! How a waiting source is woken: by a file event, by bytes on standard input, or by whoever holds a [`Waker`].
 //! A wake that comes while nobody waits is not lost: the next wait ends at once.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// Ends a source's wait. Clones wake the same source.
@@ -14,12 +14,22 @@ pub(crate) struct Waker {
 struct Signal {
     woken: Mutex<bool>,
     changed: Condvar,
+    /// Who else is woken.
+    passed_on: OnceLock<Waker>,
 }
 
 impl Waker {
     pub(crate) fn wake(&self) {
         *lock(&self.signal.woken) = true;
         self.signal.changed.notify_one();
+        if let Some(other) = self.signal.passed_on.get() {
+            other.wake();
+        }
+    }
+
+    /// From now on every wake wakes `other` as well. Only the first call counts.
+    pub(super) fn pass_on(&self, other: Waker) {
+        self.signal.passed_on.get_or_init(|| other);
     }
 
     /// Blocks until `until` or a wake, whichever is first.

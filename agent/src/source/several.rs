@@ -1,0 +1,136 @@
+//! Several sources of one pipeline, as a query over several tables needs them.
+//!
+//! Each source's numbers (of sources and of rows) get the source's place in their highest byte, so that they are
+//! one pipeline's and each its own. Promises what [`Source`] promises; a busy source does not keep the others from
+//! being read.
+
+use std::time::Instant;
+
+use super::{Progress, Source, SourceError, Waker};
+use crate::record::{Chunk, SourceId, Step};
+
+/// Where the place lies in a number.
+const SHIFT: u32 = 56;
+
+/// Which of a pipeline's sources a number belongs to; 0 where there is only one.
+pub(crate) fn place(source: SourceId) -> usize {
+    (source.0 >> SHIFT) as usize
+}
+
+/// A number as the source itself knows it.
+pub(super) fn own(number: u64) -> u64 {
+    number & ((1 << SHIFT) - 1)
+}
+
+#[derive(Debug)]
+pub(crate) struct SeveralSources {
+    sources: Vec<Source>,
+    /// Whose turn it is to be read first.
+    turn: usize,
+    waker: Waker,
+}
+
+impl SeveralSources {
+    /// At most 255 sources.
+    pub(super) fn new(sources: Vec<Source>) -> SeveralSources {
+        let waker = Waker::default();
+        sources.iter().for_each(|source| source.waker().pass_on(waker.clone()));
+        SeveralSources { sources, turn: 0, waker }
+    }
+
+    /// The rows of the source at `place`, as it knows them.
+    pub(super) fn rows_of(rows: &[(u64, Box<[u8]>)], place: usize) -> Vec<(u64, Box<[u8]>)> {
+        let ours = rows.iter().filter(|(key, _)| key >> SHIFT == place as u64);
+        ours.map(|(key, value)| (own(*key), value.clone())).collect()
+    }
+
+    pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {
+        let (count, mut left, mut all) = (self.sources.len(), budget, Step::default());
+        for at in (0..count).map(|i| (self.turn + i) % count) {
+            let step = self.sources[at].poll(left, now)?;
+            left = left.saturating_sub(step.chunks.iter().map(|chunk| chunk.data.len()).sum());
+            add(&mut all, step, at);
+        }
+        self.turn = (self.turn + 1) % count.max(1);
+        Ok(all)
+    }
+
+    pub(super) fn next_look(&self, now: Instant) -> Instant {
+        self.sources.iter().map(|source| source.next_look(now)).min().unwrap_or(now)
+    }
+
+    pub(super) fn wait(&self, until: Instant) {
+        self.waker.wait(until);
+    }
+
+    pub(super) fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    pub(super) fn finished(&self) -> bool {
+        self.sources.iter().all(Source::finished)
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        let sum = |sum: Progress, one: Progress| Progress { read: sum.read + one.read, total: sum.total + one.total };
+        self.sources.iter().map(Source::progress).fold(Progress::default(), sum)
+    }
+
+    pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
+        if let Some(source) = self.sources.get_mut(self.turn) {
+            source.recycle(buffer);
+        }
+    }
+}
+
+fn add(all: &mut Step, mut step: Step, place: usize) {
+    let high = (place as u64) << SHIFT;
+    let mark = |chunk: &mut Chunk| chunk.source = SourceId(chunk.source.0 | high);
+    step.chunks.iter_mut().for_each(mark);
+    step.refused.iter_mut().for_each(|refused| mark(&mut refused.head));
+    step.rows.iter_mut().for_each(|row| row.key |= high);
+    all.chunks.append(&mut step.chunks);
+    all.refused.append(&mut step.refused);
+    all.rows.append(&mut step.rows);
+    all.gaps.append(&mut step.gaps);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::PipelineMetrics;
+    use crate::plan::{FilePlan, SourcePlan};
+
+    fn open(dir: &std::path::Path, rows: Vec<(u64, Box<[u8]>)>) -> Source {
+        let plan = |name: &str| {
+            let paths = vec![dir.join(name).display().to_string()];
+            SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() })
+        };
+        Source::open_all(&[plan("a.log"), plan("b.log")], rows, true, PipelineMetrics::default()).unwrap()
+    }
+
+    fn read(source: &mut Source) -> (Vec<(usize, String)>, Vec<(u64, Box<[u8]>)>) {
+        let (mut lines, mut rows) = (Vec::new(), Vec::new());
+        while !source.finished() {
+            let step = source.poll(1 << 20, Instant::now()).unwrap();
+            for chunk in step.chunks {
+                lines.push((place(chunk.source), String::from_utf8(chunk.data).unwrap()));
+            }
+            rows.extend(step.rows.into_iter().filter_map(|row| Some((row.key, row.value?))));
+        }
+        lines.sort();
+        (lines, rows)
+    }
+
+    #[test]
+    fn each_source_is_read_from_where_it_stopped_and_known_by_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.log"), "one\n").unwrap();
+        std::fs::write(dir.path().join("b.log"), "two\n").unwrap();
+        let (lines, rows) = read(&mut open(dir.path(), Vec::new()));
+        assert_eq!(lines, [(0, "one\n".to_owned()), (1, "two\n".to_owned())]);
+        std::fs::write(dir.path().join("b.log"), "two\nthree\n").unwrap();
+        let (lines, _) = read(&mut open(dir.path(), rows));
+        assert_eq!(lines, [(1, "three\n".to_owned())]);
+    }
+}
