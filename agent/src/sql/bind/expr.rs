@@ -261,8 +261,8 @@ impl Binder<'_> {
         let of = self.expr(of, scope)?;
         let ty = front::type_of(ty).or_else(|message| self.refuse(ast.span(), message))?;
         let strictness = match kind {
-            ast::CastKind::TryCast | ast::CastKind::SafeCast => Strictness::Try,
-            _ if self.settings.legacy_cast => Strictness::Try,
+            ast::CastKind::TryCast | ast::CastKind::SafeCast => Strictness::Lenient,
+            _ if self.settings.legacy_cast => Strictness::Lenient,
             _ => Strictness::Strict,
         };
         cast::cast(of, &ty, strictness).or_else(|message| self.refuse(ast.span(), message))

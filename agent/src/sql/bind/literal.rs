@@ -50,7 +50,7 @@ impl Binder<'_> {
 
     /// `DATE '2026-11-21'`, `TIME '08:01:00'`, `TIMESTAMP '2026-11-21 08:01:00.000'`.
     pub(super) fn typed_literal(&mut self, literal: &ast::TypedString) -> Bound<Expr> {
-        let span = literal.span();
+        let span = literal.value.span;
         let Some(written) = literal.value.value.clone().into_string() else {
             return self.refuse(span, format!("{literal} is not supported"));
         };
@@ -73,7 +73,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn interval(&mut self, interval: &ast::Interval) -> Bound<Expr> {
-        let span = interval.span();
+        let span = interval.value.span();
         let ast::Expr::Value(value) = &*interval.value else {
             return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };

@@ -40,7 +40,7 @@ pub(crate) fn bind(script: &Script) -> Result<Query, Vec<SqlError>> {
     let settings = settings::read(&script.settings, &mut errors);
     let mut binder = Binder {
         script,
-        legacy: script.tables.iter().any(catalog::is_legacy),
+        legacy: script.legacy,
         always: settings.emission,
         materialize: settings.materialize,
         settings: settings.settings,

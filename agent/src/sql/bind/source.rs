@@ -169,7 +169,7 @@ impl Binder<'_> {
                 return self.refuse_name(&watermark.column, message);
             }
         };
-        let Ok(cast) = cast::cast(expr.clone(), &wanted, Strictness::Try) else { return Err(Reported) };
+        let Ok(cast) = cast::cast(expr.clone(), &wanted, Strictness::Lenient) else { return Err(Reported) };
         *expr = cast;
         Ok(())
     }
@@ -216,7 +216,7 @@ impl Binder<'_> {
     }
 
     fn to_millis(&mut self, expr: Expr, ty: &Type) -> Bound<Expr> {
-        cast::cast(expr, ty, Strictness::Try).map_err(|_| Reported)
+        cast::cast(expr, ty, Strictness::Lenient).map_err(|_| Reported)
     }
 }
 
