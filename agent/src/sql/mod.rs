@@ -5,5 +5,7 @@
 //! name, never run wrongly; all of a script's errors at once, each with its place. It reads no table and keeps no state.
 
 pub(crate) mod expr;
+pub(crate) mod front;
+mod nearest;
 pub(crate) mod plan;
 pub(crate) mod script;
