@@ -29,6 +29,7 @@ mod window;
 
 use sqlparser::tokenizer::Span;
 
+use super::nearest::did_you_mean;
 use super::plan::{Emission, Query, Settings};
 use super::script::{Place, Script, SqlError};
 use graph::Graph;
@@ -158,17 +159,4 @@ impl Binder<'_> {
         self.depth -= 1;
         bound
     }
-}
-
-/// The name nearest to a wrong one, for `did you mean`.
-fn nearest<'n>(wrong: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let wrong = wrong.to_lowercase();
-    let scored = known.into_iter().map(|name| (strsim::jaro_winkler(&wrong, &name.to_lowercase()), name));
-    let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b));
-    best.filter(|(score, _)| *score >= 0.75).map(|(_, name)| name)
-}
-
-/// `, did you mean 'x'?` or nothing.
-fn did_you_mean(found: Option<&str>) -> String {
-    found.map_or_else(String::new, |name| format!(", did you mean '{name}'?"))
 }
