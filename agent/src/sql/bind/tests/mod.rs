@@ -1,0 +1,1 @@
+//! Scripts bound, plans and refusals read.
