@@ -390,6 +390,11 @@ impl Aggregation {
         }
     }
 
+    /// Whether a group's current row has yet to reach the sink; never where rows are not replaced.
+    pub(super) fn is_undelivered(&self, group: u32, after: u64) -> bool {
+        !self.windowed() && self.groups.is_alive(group) && self.groups.changed[group as usize] > after
+    }
+
     pub(super) fn heap(&self) -> usize {
         let slots = self.groups.slots();
         let accumulators: usize = self.accumulators.iter().map(|accumulator| accumulator.heap(slots)).sum();

@@ -22,5 +22,5 @@ mod sessions;
 mod stored;
 mod windows;
 
-pub(crate) use engine::{Engine, StepResult, Tick};
+pub(crate) use engine::{Counts, Cursor, Engine, StepResult, Tick};
 pub(crate) use program::{Prepared, Program};

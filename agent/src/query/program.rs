@@ -98,6 +98,11 @@ impl Program {
         self.behind.contains(&true)
     }
 
+    /// Whether a node's rows come from this scan.
+    pub(super) fn reads(&self, n: usize, scan: usize) -> bool {
+        self.reads[n].contains(&scan)
+    }
+
     /// What there is to know of a node whose inputs are known.
     fn learn(&mut self, n: usize) -> Result<(), String> {
         let kind = &self.query.nodes[n].kind;
