@@ -4,6 +4,13 @@
 //! `eval` compute expressions column by column, `explain` prints a plan. Promises: what is not supported is refused by
 //! name, never run wrongly; all of a script's errors at once, each with its place. It reads no table and keeps no state.
 
+pub(crate) mod aggregates;
+pub(crate) mod calendar;
+pub(crate) mod cast;
+pub(crate) mod decimal;
+pub(crate) mod eval;
 pub(crate) mod expr;
+pub(crate) mod functions;
 pub(crate) mod plan;
 pub(crate) mod script;
+pub(crate) mod types;
