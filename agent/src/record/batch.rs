@@ -176,6 +176,20 @@ impl Data {
         }
     }
 
+    /// Adds the values of another one of the same kind (of another kind: nothing).
+    fn append(&mut self, other: &Data) {
+        match (self, other) {
+            (Data::Bool(v), Data::Bool(x)) => v.extend_from_slice(x),
+            (Data::Int(v), Data::Int(x)) => v.extend_from_slice(x),
+            (Data::Float(v), Data::Float(x)) => v.extend_from_slice(x),
+            (Data::Double(v), Data::Double(x)) => v.extend_from_slice(x),
+            (Data::Decimal(v), Data::Decimal(x)) => v.extend_from_slice(x),
+            (Data::Text(v), Data::Text(x)) | (Data::Bytes(v), Data::Bytes(x)) => x.iter().for_each(|text| v.push(text)),
+            (Data::Values(v), Data::Values(x)) => v.extend_from_slice(x),
+            _ => {}
+        }
+    }
+
     fn take(&self, rows: &[u32]) -> Data {
         fn pick<T: Clone>(from: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().filter_map(|row| from.get(*row as usize)).cloned().collect()
@@ -239,6 +253,19 @@ impl Column {
             Data::Values(v) => v.get(row).cloned(),
         };
         value.unwrap_or(Value::Null)
+    }
+
+    /// Adds the values of another column of the same type.
+    pub(crate) fn append(&mut self, other: &Column) {
+        if self.nulls.is_some() || other.nulls.is_some() {
+            let before = self.len();
+            let nulls = self.nulls.get_or_insert_with(|| vec![false; before]);
+            match &other.nulls {
+                Some(more) => nulls.extend_from_slice(more),
+                None => nulls.resize(before + other.len(), false),
+            }
+        }
+        self.data.append(&other.data);
     }
 
     /// The rows with these numbers, in this order.

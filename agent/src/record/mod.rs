@@ -3,6 +3,7 @@
 
 mod batch;
 mod bitmap;
+mod changes;
 mod chunk;
 mod dead_letter;
 pub(crate) mod gzip;
@@ -14,6 +15,8 @@ mod types;
 
 pub(crate) use batch::{Batch, Column, Data, Origin, Strings, Value};
 pub(crate) use bitmap::Bitmap;
+#[allow(unused_imports, reason = "the columns way is not joined yet")]
+pub(crate) use changes::{ChangeKind, Changes, Identity, Kinds, RefusedRow};
 pub(crate) use chunk::{Chunk, Gap, GapReason, Part, Piece, Refused, Step};
 pub(crate) use dead_letter::DeadLetter;
 pub(crate) use member::Member;

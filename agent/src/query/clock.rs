@@ -1,0 +1,179 @@
+//! Event time: each source's watermark, and the one that all of them agree on. It never goes back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::record::{Data, SourceId};
+use crate::sql::eval::eval;
+use crate::sql::expr::{Context, Expr};
+
+use super::codec;
+use super::flow::{Flow, Refusals};
+
+/// Before the first watermark.
+pub(super) const NONE: i64 = i64::MIN;
+/// After the end of bounded input.
+pub(super) const END: i64 = i64::MAX;
+
+/// The event time of one watermark node.
+#[derive(Debug)]
+pub(super) struct Clock {
+    sources: BTreeMap<SourceId, Source>,
+    now: i64,
+    /// What is not written yet: sources, and the clock's own time.
+    dirty: BTreeSet<SourceId>,
+    moved: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    mark: i64,
+    state: SourceState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceState {
+    Active,
+    /// Gave nothing for so long that nobody waits for it; its next row makes it active again.
+    Idle,
+    /// Gives nothing any more.
+    Finished,
+}
+
+impl Clock {
+    pub(super) fn new() -> Clock {
+        Clock { sources: BTreeMap::new(), now: NONE, dirty: BTreeSet::new(), moved: false }
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// A source gives rows: it holds the watermark from now on.
+    pub(super) fn activate(&mut self, id: SourceId) {
+        self.become_state(id, SourceState::Active);
+    }
+
+    pub(super) fn become_state(&mut self, id: SourceId, state: SourceState) {
+        let source = self.sources.entry(id).or_insert(Source { mark: NONE, state: SourceState::Finished });
+        if source.state != state {
+            source.state = state;
+            self.dirty.insert(id);
+        }
+    }
+
+    /// What source `id` has given before its present batch, and the least that the other active sources have given.
+    /// The clock's time before a row is the smaller of the source's mark there and the latter.
+    pub(super) fn bounds(&self, id: SourceId) -> (i64, i64) {
+        let active = |(other, source): (&SourceId, &Source)| {
+            (*other != id && source.state == SourceState::Active).then_some(source.mark)
+        };
+        let others = self.sources.iter().filter_map(active).min().unwrap_or(END);
+        (self.sources.get(&id).map_or(NONE, |source| source.mark), others)
+    }
+
+    /// The source has given this watermark.
+    pub(super) fn advance(&mut self, id: SourceId, mark: i64) {
+        if let Some(source) = self.sources.get_mut(&id)
+            && mark > source.mark
+        {
+            source.mark = mark;
+            self.dirty.insert(id);
+        }
+    }
+
+    /// Moves to the least watermark of the active sources, if that is later than now.
+    pub(super) fn settle(&mut self) {
+        let active = self.sources.values().filter(|source| source.state == SourceState::Active);
+        if let Some(least) = active.map(|source| source.mark).min() {
+            self.set(least);
+        }
+    }
+
+    pub(super) fn set(&mut self, now: i64) {
+        if now > self.now {
+            self.now = now;
+            self.moved = true;
+        }
+    }
+
+    /// Writes the rows that changed since the last call: `key` begins with the operator's number.
+    pub(super) fn write(&mut self, key: &[u8], all: bool, out: &mut Vec<u8>) {
+        let ids: Vec<SourceId> =
+            if all { self.sources.keys().copied().collect() } else { self.dirty.iter().copied().collect() };
+        for id in ids {
+            let Some(source) = self.sources.get(&id) else { continue };
+            let mut row = key.to_vec();
+            row.push(super::rows::SOURCE);
+            codec::put_varint(id.0, &mut row);
+            let mut value = vec![super::rows::VERSION, source.state as u8];
+            codec::put_signed(source.mark, &mut value);
+            codec::put_entry(&row, Some(&value), out);
+        }
+        if all || self.moved {
+            let row = [key, &[super::rows::CLOCK]].concat();
+            let mut value = vec![super::rows::VERSION];
+            codec::put_signed(self.now, &mut value);
+            codec::put_entry(&row, Some(&value), out);
+        }
+        if !all {
+            self.dirty.clear();
+            self.moved = false;
+        }
+    }
+
+    pub(super) fn load_source(&mut self, mut key: &[u8], value: &[u8]) -> Option<()> {
+        let id = SourceId(codec::varint(&mut key)?);
+        let (state, mut mark) = value.split_first()?;
+        let state = match state {
+            0 => SourceState::Active,
+            1 => SourceState::Idle,
+            _ => SourceState::Finished,
+        };
+        self.sources.insert(id, Source { mark: codec::signed(&mut mark)?, state });
+        Some(())
+    }
+
+    pub(super) fn load(&mut self, mut value: &[u8]) -> Option<()> {
+        self.now = codec::signed(&mut value)?;
+        Some(())
+    }
+}
+
+/// Gives each row the greatest watermark before it, drops rows whose time is NULL. Gives the rows, the greatest
+/// watermark of all and how many rows were dropped.
+pub(super) fn mark(
+    mut flow: Flow,
+    column: usize,
+    watermark: &Expr,
+    cx: &mut Context,
+    refused: &mut Refusals,
+) -> (Flow, i64, u64) {
+    let mut marks = [eval(watermark, &flow.batch, cx)];
+    flow.refuse(&mut marks, cx, refused);
+    let [marks] = &marks;
+    let mut greatest = NONE;
+    flow.marks = Vec::with_capacity(flow.batch.rows);
+    let Data::Int(values) = &marks.data else { return (flow, NONE, 0) };
+    let time = flow.batch.columns.get(column);
+    let has_null = time.is_some_and(|time| time.nulls.is_some()) || marks.nulls.is_some();
+    if !has_null {
+        for value in values {
+            flow.marks.push(greatest);
+            greatest = greatest.max(*value);
+        }
+        return (flow, greatest, 0);
+    }
+    let mut keep = Vec::with_capacity(flow.batch.rows);
+    for (row, value) in values.iter().enumerate() {
+        flow.marks.push(greatest);
+        if time.is_some_and(|time| time.is_null(row)) {
+            continue;
+        }
+        keep.push(row as u32);
+        if !marks.is_null(row) {
+            greatest = greatest.max(*value);
+        }
+    }
+    let dropped = (flow.batch.rows - keep.len()) as u64;
+    (if dropped == 0 { flow } else { flow.take(&keep) }, greatest, dropped)
+}
