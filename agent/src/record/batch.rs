@@ -99,6 +99,12 @@ impl Strings {
         said
     }
 
+    /// Forgets the texts from this one on.
+    pub(crate) fn truncate(&mut self, texts: usize) {
+        self.offsets.truncate(texts + 1);
+        self.bytes.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
     /// Empty behind the end.
     pub(crate) fn get(&self, i: usize) -> &[u8] {
         match (self.offsets.get(i), self.offsets.get(i + 1)) {
@@ -172,6 +178,19 @@ impl Data {
             (Data::Double(v), _) => v.push(0.0),
             (Data::Decimal(v), _) => v.push(0),
             (Data::Text(v) | Data::Bytes(v), _) => v.push(b""),
+        }
+    }
+
+    /// Forgets the values from this row on.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        match self {
+            Data::Bool(v) => v.truncate(rows),
+            Data::Int(v) => v.truncate(rows),
+            Data::Float(v) => v.truncate(rows),
+            Data::Double(v) => v.truncate(rows),
+            Data::Decimal(v) => v.truncate(rows),
+            Data::Text(v) | Data::Bytes(v) => v.truncate(rows),
+            Data::Values(v) => v.truncate(rows),
         }
     }
 
