@@ -100,6 +100,12 @@ impl Strings {
         said
     }
 
+    /// Forgets the texts from this one on.
+    pub(crate) fn truncate(&mut self, texts: usize) {
+        self.offsets.truncate(texts + 1);
+        self.bytes.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
     /// Empty behind the end.
     pub(crate) fn get(&self, i: usize) -> &[u8] {
         match (self.offsets.get(i), self.offsets.get(i + 1)) {
@@ -187,6 +193,19 @@ impl Data {
             (Data::Text(v), Data::Text(x)) | (Data::Bytes(v), Data::Bytes(x)) => x.iter().for_each(|text| v.push(text)),
             (Data::Values(v), Data::Values(x)) => v.extend_from_slice(x),
             _ => {}
+        }
+    }
+
+    /// Forgets the values from this row on.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        match self {
+            Data::Bool(v) => v.truncate(rows),
+            Data::Int(v) => v.truncate(rows),
+            Data::Float(v) => v.truncate(rows),
+            Data::Double(v) => v.truncate(rows),
+            Data::Decimal(v) => v.truncate(rows),
+            Data::Text(v) | Data::Bytes(v) => v.truncate(rows),
+            Data::Values(v) => v.truncate(rows),
         }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod gzip;
 mod member;
 mod number;
 mod position;
+pub(crate) mod print;
 mod time;
 mod types;
 
