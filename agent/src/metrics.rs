@@ -40,6 +40,11 @@ pub(crate) struct PipelineMetrics {
     pub(crate) partial_lines: Counter,
     pub(crate) invalid_utf8_records: Counter,
     pub(crate) undecodable_records: Counter,
+    /// Fields of records that are NULL because they can't be read as their column's type.
+    pub(crate) null_fields: Counter,
+    /// Rows that a query dropped: for NULL in a time or a NOT NULL column, or because they came late.
+    pub(crate) null_rows: Counter,
+    pub(crate) late_rows: Counter,
     pub(crate) committed_records: Counter,
     pub(crate) committed_bytes: Counter,
     pub(crate) dropped_records: Counter,
@@ -61,6 +66,9 @@ pub(crate) struct PipelineMetrics {
     pub(crate) owed_records: Gauge,
     pub(crate) in_flight: Gauge,
     pub(crate) parked_lanes: Gauge,
+    /// A query's state in memory, and its groups.
+    pub(crate) state_bytes: Gauge,
+    pub(crate) groups: Gauge,
     /// Unix seconds of the last acknowledgement.
     pub(crate) last_acknowledged_seconds: Gauge,
 }
@@ -74,6 +82,9 @@ const COUNTS: &[Row<Counter>] = &[
     ("partial_lines", "lines shipped before their newline was seen", |m| &mut m.partial_lines),
     ("invalid_utf8_records", "records with invalid UTF-8, replaced", |m| &mut m.invalid_utf8_records),
     ("undecodable_records", "records that are not of the declared format", |m| &mut m.undecodable_records),
+    ("null_fields", "fields that can't be read as their column's type", |m| &mut m.null_fields),
+    ("null_rows", "rows dropped for NULL in a time or NOT NULL column", |m| &mut m.null_rows),
+    ("late_rows", "rows that came after their window was closed", |m| &mut m.late_rows),
     ("committed_records", "records made durable on the local disk", |m| &mut m.committed_records),
     ("committed_bytes", "compressed bytes made durable", |m| &mut m.committed_bytes),
     ("dropped_records", "records dropped by when_full", |m| &mut m.dropped_records),
@@ -95,6 +106,8 @@ const LEVELS: &[Row<Gauge>] = &[
     ("owed_records", "records committed and not acknowledged", |m| &mut m.owed_records),
     ("in_flight", "bulk requests without an answer yet", |m| &mut m.in_flight),
     ("parked_lanes", "indices that wait for an operator or the cluster", |m| &mut m.parked_lanes),
+    ("state_bytes", "bytes of a query's state in memory", |m| &mut m.state_bytes),
+    ("groups", "groups in a query's state", |m| &mut m.groups),
     ("last_acknowledged_seconds", "unix time of the last acknowledgement", |m| &mut m.last_acknowledged_seconds),
 ];
 

@@ -4,7 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use crate::record::Type;
+use crate::sql::plan::Query;
 
 /// One job, ready to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +18,63 @@ pub(crate) struct Plan {
     pub(crate) decode: DecodePlan,
     pub(crate) sink: ElasticsearchPlan,
     pub(crate) buffer: BufferPlan,
+}
+
+/// What one job file asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Job {
+    /// Records are shipped as they are.
+    Ship(Box<Plan>),
+    /// A script computes what is shipped.
+    Query(Box<QueryPlan>),
+}
+
+/// A script, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct QueryPlan {
+    pub(crate) id: String,
+    /// One for each of the query's scans, in their order.
+    pub(crate) tables: Vec<TablePlan>,
+    pub(crate) query: Arc<Query>,
+    pub(crate) sinks: Vec<SinkPlan>,
+    pub(crate) buffer: BufferPlan,
+    /// The query's state in memory; reading stops there.
+    pub(crate) state_max_bytes: u64,
+}
+
+/// A table that a script writes to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SinkPlan {
+    pub(crate) name: String,
+    /// The table's number in the script.
+    pub(crate) table: usize,
+    pub(crate) target: SinkTarget,
+    pub(crate) rows: RowsPlan,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SinkTarget {
+    Elasticsearch(Box<ElasticsearchPlan>),
+    /// Standard output.
+    Print,
+    /// Nowhere: rows are counted.
+    Blackhole,
+}
+
+impl Job {
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Job::Ship(plan) => &plan.id,
+            Job::Query(plan) => &plan.id,
+        }
+    }
+
+    pub(crate) fn buffer_mut(&mut self) -> &mut BufferPlan {
+        match self {
+            Job::Ship(plan) => &mut plan.buffer,
+            Job::Query(plan) => &mut plan.buffer,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -13,12 +13,15 @@ use prometheus_client::metrics::counter::Counter;
 use splashdam_api as api;
 use tokio::sync::watch;
 
-use super::codec::{Codec, Pool};
+use super::build::{Built, BuiltSink, SinkDoor, Site};
+use super::codec::Pool;
 use super::deliver::{self, Delivery};
-use super::ingest::{Ingest, Signals};
+use super::ingest::Signals;
+use super::query_stage::QueryError;
 use super::status;
+use super::upserts::Upserts;
 use crate::metrics::{Metrics, PipelineMetrics};
-use crate::plan::{Durability, Plan, SourcePlan};
+use crate::plan::{Durability, Job};
 use crate::record::Timestamp;
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Options, Store, StoreError};
@@ -33,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) agent_id: Option<String>,
     pub(crate) once: bool,
+    /// Queries begin anew, with their state and positions forgotten.
+    pub(crate) reset_state: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +46,8 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     #[error("job {job}: {error}")]
     Source { job: String, error: SourceError },
+    #[error("job {job}: {error}")]
+    Query { job: String, error: Box<QueryError> },
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -57,15 +64,16 @@ pub(crate) struct Agent {
 
 /// One running pipeline.
 pub(super) struct Running {
-    pub(super) plan: Plan,
+    pub(super) job: Job,
     bounded: bool,
     pub(super) door: store::Pipeline,
-    pub(super) delivery: Arc<Delivery>,
+    upserts: Option<Arc<Upserts>>,
+    pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) metrics: PipelineMetrics,
     pub(super) signals: Arc<Signals>,
     waker: Waker,
     ingest: Mutex<Option<JoinHandle<()>>>,
-    delivering: tokio::task::JoinHandle<()>,
+    delivering: Vec<tokio::task::JoinHandle<()>>,
     outcome: Arc<Mutex<Outcome>>,
 }
 
@@ -94,7 +102,7 @@ impl Agent {
     ///
     /// # Errors
     /// If the store can't be opened or a source can't be set up; nothing runs then.
-    pub(crate) fn start(settings: &Settings, plans: Vec<Plan>) -> Result<Agent, StartError> {
+    pub(crate) fn start(settings: &Settings, jobs: Vec<Job>) -> Result<Agent, StartError> {
         let store = Store::open(Options {
             dir: settings.data_dir.clone(),
             durability: settings.durability,
@@ -109,33 +117,12 @@ impl Agent {
         let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
         let pool = Arc::new(Pool::start(workers)?);
         let (stop, stopped) = watch::channel(false);
-        let mut sources = Vec::new();
-        for plan in plans {
-            let door = store.pipeline(&plan.id, &plan.buffer)?;
-            let counters = metrics.pipeline(&plan.id);
-            let source = Source::open(&plan.source, door.rows(), settings.once, counters.clone())
-                .map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
-            sources.push((plan, door, counters, source));
-        }
         let host = host_name();
+        let site = Site { settings, store: &store, metrics: &metrics, pool: &pool, workers, host: &host };
+        let built = jobs.into_iter().map(|job| site.build(job)).collect::<Result<Vec<_>, _>>()?;
         let mut pipelines = Vec::new();
-        for (plan, door, counters, source) in sources {
-            let codec = Arc::new(Codec::new(&plan, &store.agent_id(), &host, counters.clone()));
-            let signals = Arc::new(Signals::default());
-            let ingest = Ingest {
-                job: plan.id.clone(),
-                source,
-                door,
-                codec,
-                pool: pool.clone(),
-                linger: plan.sink.bulk.linger,
-                once: settings.once || matches!(plan.source, SourcePlan::Stdin(_)),
-                max_waiting: workers + 1,
-                max_owed: plan.buffer.max_bytes,
-                signals,
-                metrics: counters,
-            };
-            pipelines.push(Running::start(plan, ingest, settings, stopped.clone())?);
+        for built in built {
+            pipelines.push(Running::start(built, &stopped)?);
         }
         let data_dir = settings.data_dir.clone();
         Ok(Agent { store, metrics, pipelines, stop, data_dir, started: Timestamp::now() })
@@ -155,11 +142,11 @@ impl Agent {
         let mut late = Vec::new();
         for running in &self.pipelines {
             if !running.join(deadline) {
-                late.push(running.plan.id.clone());
+                late.push(running.id().to_owned());
             }
         }
         for running in &self.pipelines {
-            while !running.delivering.is_finished() && Instant::now() < deadline {
+            while running.delivering.iter().any(|task| !task.is_finished()) && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
@@ -175,12 +162,12 @@ impl Agent {
 
     /// Every source was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
-        self.pipelines.iter().all(|p| p.ended() && p.door.lanes().is_empty())
+        self.pipelines.iter().all(|p| p.ended() && p.lanes().is_empty())
     }
 
     /// Why pipelines have failed, if any have.
     pub(crate) fn failures(&self) -> Vec<String> {
-        let failed = |p: &Running| p.failure().map(|why| format!("job {}: {why}", p.plan.id));
+        let failed = |p: &Running| p.failure().map(|why| format!("job {}: {why}", p.id()));
         self.pipelines.iter().filter_map(failed).collect()
     }
 
@@ -195,7 +182,7 @@ impl Agent {
             sum.read += p.signals.read.load(Ordering::Relaxed);
             sum.total += p.signals.total.load(Ordering::Relaxed);
             sum.records += p.metrics.read_records.get();
-            sum.owed += p.door.lanes().iter().map(|lane| lane.items).sum::<u64>();
+            sum.owed += p.lanes().iter().map(|lane| lane.items).sum::<u64>();
             sum.acknowledged += p.metrics.acknowledged_records.get();
             sum.dead_letters += p.metrics.dead_letters.get();
         }
@@ -206,7 +193,7 @@ impl Agent {
         let health = self.store.health();
         let pipelines: Vec<_> = self.pipelines.iter().map(status::status).collect();
         let mut notes = health.degraded.clone();
-        let idle = |id: &String| !self.pipelines.iter().any(|p| p.plan.id == *id);
+        let idle = |id: &String| !self.pipelines.iter().any(|p| p.id() == id);
         notes.extend(self.store.pipelines().into_iter().filter(idle).map(|id| {
             format!("the data directory remembers the job {id}, which does not run: what it owes waits until it does")
         }));
@@ -226,9 +213,9 @@ impl Agent {
     /// Prometheus text.
     pub(crate) fn metrics_text(&self) -> String {
         for running in &self.pipelines {
-            let lanes = running.door.lanes();
+            let lanes = running.lanes();
             running.metrics.owed_records.set(lanes.iter().map(|l| l.items as i64).sum());
-            running.metrics.owed_bytes.set(running.door.owed_bytes() as i64);
+            running.metrics.owed_bytes.set(running.owed_bytes() as i64);
             let kept = running.door.counters(); // since the data directory was made
             raise(&running.metrics.dropped_records, kept.dropped_items);
             raise(&running.metrics.quarantined_records, kept.quarantined_items);
@@ -240,11 +227,11 @@ impl Agent {
     }
 
     pub(crate) fn positions(&self, pipeline: Option<&str>) -> Vec<api::PipelinePositions> {
-        let wanted = |p: &&Running| pipeline.is_none_or(|id| id == p.plan.id);
+        let wanted = |p: &&Running| pipeline.is_none_or(|id| id == p.id());
         self.pipelines
             .iter()
             .filter(wanted)
-            .map(|p| api::PipelinePositions { pipeline: p.plan.id.clone(), positions: positions(&p.door) })
+            .map(|p| api::PipelinePositions { pipeline: p.id().to_owned(), positions: positions(&p.door) })
             .collect()
     }
 
@@ -256,16 +243,16 @@ impl Agent {
         if let Some(id) = pipeline {
             self.find(id)?;
         }
-        let chosen: Vec<_> = self.pipelines.iter().filter(|p| pipeline.is_none_or(|id| id == p.plan.id)).collect();
+        let chosen: Vec<_> = self.pipelines.iter().filter(|p| pipeline.is_none_or(|id| id == p.id())).collect();
         for running in &chosen {
             running.signals.flush.store(true, Ordering::Release);
             running.signals.settled.store(false, Ordering::Release);
-            running.delivery.retry_now();
+            running.deliveries.iter().for_each(|delivery| delivery.retry_now());
             running.waker.wake();
         }
         let before: Vec<u64> = chosen.iter().map(|p| p.metrics.acknowledged_records.get()).collect();
         let deadline = Instant::now() + FLUSH_WAIT;
-        while chosen.iter().any(|p| !p.quiet() || !p.door.lanes().is_empty()) && Instant::now() < deadline {
+        while chosen.iter().any(|p| !p.quiet() || !p.lanes().is_empty()) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let flushed = |(p, before): (&&Running, u64)| {
@@ -336,30 +323,25 @@ impl Agent {
     }
 
     fn find(&self, pipeline: &str) -> Result<&Running, String> {
-        self.pipelines.iter().find(|p| p.plan.id == pipeline).ok_or_else(|| {
-            let known: Vec<_> = self.pipelines.iter().map(|p| p.plan.id.as_str()).collect();
+        self.pipelines.iter().find(|p| p.id() == pipeline).ok_or_else(|| {
+            let known: Vec<_> = self.pipelines.iter().map(|p| p.id()).collect();
             format!("no pipeline {pipeline:?}; there are: {}", known.join(", "))
         })
     }
 }
 
 impl Running {
-    fn start(
-        plan: Plan,
-        ingest: Ingest,
-        settings: &Settings,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Running, StartError> {
-        let delivery = Arc::new(Delivery::open(&settings.data_dir.join("sinks"), &plan.id)?);
+    fn start(built: Built, stop: &watch::Receiver<bool>) -> Result<Running, StartError> {
+        let Built { job, ingest, sinks, upserts } = built;
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
         let (waker, bounded) = (ingest.source.waker(), ingest.once);
         let outcome = Arc::new(Mutex::new(Outcome::Runs));
-        let (told, job) = (outcome.clone(), plan.id.clone());
+        let (told, id) = (outcome.clone(), job.id().to_owned());
         let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(move || {
             let ended = match ingest.run() {
                 Ok(()) => Outcome::Ended,
                 Err(error) => {
-                    tracing::error!(%job, %error, "the pipeline can't go on");
+                    tracing::error!(job = %id, %error, "the pipeline can't go on");
                     Outcome::Failed(error.to_string())
                 }
             };
@@ -367,13 +349,21 @@ impl Running {
                 *outcome = ended;
             }
         })?;
-        let delivering =
-            tokio::spawn(deliver::run(door.clone(), plan.sink.clone(), delivery.clone(), metrics.clone(), stop));
+        let (mut delivering, mut deliveries) = (Vec::new(), Vec::new());
+        for BuiltSink { plan, delivery, door } in sinks {
+            deliveries.push(delivery.clone());
+            let (metrics, stop) = (metrics.clone(), stop.clone());
+            delivering.push(match door {
+                SinkDoor::Store(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
+                SinkDoor::Query(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
+            });
+        }
         Ok(Running {
-            plan,
+            job,
             bounded,
             door,
-            delivery,
+            upserts,
+            deliveries,
             metrics,
             signals,
             waker,
@@ -381,6 +371,20 @@ impl Running {
             delivering,
             outcome,
         })
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.job.id()
+    }
+
+    /// What is owed, by lane.
+    pub(super) fn lanes(&self) -> Vec<store::Lane> {
+        let upserts = self.upserts.iter().flat_map(|upserts| upserts.lanes());
+        self.door.lanes().into_iter().chain(upserts).collect()
+    }
+
+    pub(super) fn owed_bytes(&self) -> u64 {
+        self.door.owed_bytes() + self.upserts.as_ref().map_or(0, |upserts| upserts.bytes())
     }
 
     fn join(&self, deadline: Instant) -> bool {
@@ -408,6 +412,11 @@ impl Running {
             Outcome::Failed(why) => Some(why.clone()),
             Outcome::Runs | Outcome::Ended => None,
         }
+    }
+
+    /// Why nothing more is read until an operator decides.
+    pub(super) fn full(&self) -> Option<String> {
+        self.signals.parked.lock().ok()?.clone()
     }
 
     pub(super) fn stopping(&self) -> bool {

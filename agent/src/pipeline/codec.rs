@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::query_codec::QueryCodec;
+use super::query_outputs::Ready;
 use crate::decode::{Decoder, records};
 use crate::encode::{Encoder, Scratch};
 use crate::metrics::PipelineMetrics;
 use crate::plan::{IndexPlan, Plan};
+use crate::query::Prepared;
 use crate::record::{Chunk, DeadLetter, Member, Piece, Refused, Timestamp};
 use crate::source::Waker;
 
@@ -31,16 +34,34 @@ pub(crate) struct Codec {
 pub(super) struct Batch {
     pub(super) chunks: Vec<Chunk>,
     pub(super) refused: Vec<Refused>,
+    /// The first of the versions that its rows may have.
+    pub(super) version: u64,
 }
 
 pub(super) struct Encoded {
-    pub(super) members: Vec<Member>,
-    pub(super) dead: Vec<DeadLetter>,
+    pub(super) ready: Ready,
+    /// What must go through a query's state first.
+    pub(super) prepared: Vec<Prepared>,
     pub(super) buffers: Vec<Vec<u8>>,
 }
 
+/// What is done to a batch.
+pub(super) enum Work {
+    Lines(Codec),
+    Query(QueryCodec),
+}
+
+impl Work {
+    fn work(&self, batch: Batch, now: Timestamp, scratch: &mut Scratch) -> io::Result<Encoded> {
+        match self {
+            Work::Lines(codec) => codec.work(batch, now, scratch),
+            Work::Query(codec) => codec.work(batch, now, scratch),
+        }
+    }
+}
+
 struct Task {
-    codec: Arc<Codec>,
+    codec: Arc<Work>,
     batch: Batch,
     now: Timestamp,
     answer: SyncSender<io::Result<Encoded>>,
@@ -119,7 +140,8 @@ impl Codec {
         let members = self.encode(&batch.chunks, now, scratch)?;
         let dead = batch.refused.iter().map(|r| self.dead_letter(r, now)).collect();
         let lines = batch.chunks.into_iter().filter(|c| c.piece == Piece::Lines);
-        Ok(Encoded { members, dead, buffers: lines.map(|c| c.data).collect() })
+        let buffers = lines.map(|c| c.data).collect();
+        Ok(Encoded { ready: Ready { members, dead, ..Ready::default() }, prepared: Vec::new(), buffers })
     }
 }
 
@@ -140,7 +162,7 @@ impl Pool {
     /// Hands a batch to the workers; the answer comes through the returned channel, and `waker` is woken then.
     pub(super) fn submit(
         &self,
-        codec: &Arc<Codec>,
+        codec: &Arc<Work>,
         batch: Batch,
         now: Timestamp,
         waker: Waker,

@@ -35,16 +35,6 @@ const NEVER_SPIN: Duration = Duration::from_millis(10);
 const TROUBLED: u32 = 2;
 
 /// Delivers what `door` owes until `stop` says true (or its sender is gone).
-pub(crate) async fn run(
-    door: store::Pipeline,
-    plan: ElasticsearchPlan,
-    state: Arc<Delivery>,
-    metrics: PipelineMetrics,
-    stop: watch::Receiver<bool>,
-) {
-    deliver(door, plan, state, metrics, stop).await;
-}
-
 pub(super) async fn deliver<D: Door>(
     door: D,
     plan: ElasticsearchPlan,

@@ -4,13 +4,16 @@
 //! while there is no room, nothing is read but the source is still looked at (rotation goes on).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use super::codec::{Batch, Codec, Encoded, Pool};
+use super::codec::{Batch, Encoded, Pool, Work};
 use super::notices::Notices;
+use super::query_outputs::print;
+use super::query_stage::QueryStage;
+use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::record::{Chunk, Refused, Row, Step, Timestamp};
 use crate::source::{Source, SourceError, Waker};
@@ -24,6 +27,10 @@ const TELLING_BYTES: usize = 64 << 10;
 const ROWS_LINGER: Duration = Duration::from_secs(1);
 /// How often a full pipeline asks for room.
 const ROOM_LOOK: Duration = Duration::from_millis(50);
+/// A query is told at least this often that time passes.
+const TICK: Duration = Duration::from_secs(1);
+/// How often a query that has read everything looks whether all of it has arrived.
+const REST_LOOK: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
@@ -35,6 +42,8 @@ pub(crate) enum IngestError {
     Encode(#[from] std::io::Error),
     #[error("the encoding threads have ended")]
     Pool,
+    #[error("{0}")]
+    Query(String),
 }
 
 /// What others may ask of the loop, and what it tells them.
@@ -47,6 +56,8 @@ pub(super) struct Signals {
     pub(super) settled: AtomicBool,
     pub(super) read: AtomicU64,
     pub(super) total: AtomicU64,
+    /// Why nothing more may be read, until an operator decides.
+    pub(super) parked: Mutex<Option<String>>,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
 }
@@ -55,7 +66,11 @@ pub(super) struct Ingest {
     pub(super) job: String,
     pub(super) source: Source,
     pub(super) door: store::Pipeline,
-    pub(super) codec: Arc<Codec>,
+    pub(super) work: Arc<Work>,
+    /// A query's state, if it has one.
+    pub(super) query: Option<Box<QueryStage>>,
+    /// Where the versions of rows come from that are encoded without a state.
+    pub(super) versions: Versions,
     pub(super) pool: Arc<Pool>,
     pub(super) linger: Duration,
     /// End when the source has been read to its present end.
@@ -83,8 +98,8 @@ struct Running {
     gathered: Gathered,
     /// Batches with the workers, oldest first.
     waiting: VecDeque<Waiting>,
-    /// Receipt of the newest commit: it is durable when this one is.
-    receipt: Option<Receipt>,
+    /// Commits that are not durable yet, with the query's steps, oldest first.
+    receipts: VecDeque<(Receipt, u64)>,
     /// Compressed bytes for each byte of lines, as the last batch of a telling size had it.
     ratio: f64,
     notices: Notices,
@@ -112,12 +127,20 @@ impl Ingest {
             waker,
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
-            receipt: None,
+            receipts: VecDeque::new(),
             ratio: 1.0,
             notices,
         };
+        if let Some(stage) = &mut running.ingest.query {
+            // What there is to read is found before any of it is.
+            let now = Instant::now();
+            let step = running.ingest.source.poll(0, now)?;
+            stage.begin(&running.ingest.source, now);
+            running.gather(step, now);
+        }
         running.turn_until_end()?;
-        running.drain()
+        running.drain()?;
+        running.rest()
     }
 }
 
@@ -126,6 +149,7 @@ impl Running {
         loop {
             self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
             self.commit_ready()?;
+            self.commit_due()?;
             if self.ingest.signals.stop.load(Ordering::Acquire) {
                 return Ok(());
             }
@@ -155,8 +179,11 @@ impl Running {
     fn has_room(&self) -> bool {
         let lines = self.gathered.bytes + self.waiting.iter().map(|batch| batch.bytes).sum::<usize>();
         let under_way = (lines as f64 * self.ratio) as u64;
-        let fits = self.waiting.is_empty() || self.ingest.door.owed_bytes() + under_way < self.ingest.max_owed;
-        fits && self.ingest.door.room() == Room::Yes
+        let stage = self.ingest.query.as_deref();
+        let in_memory = stage.map_or(0, |stage| stage.upserts().bytes());
+        let owed = self.ingest.door.owed_bytes() + in_memory;
+        let fits = (self.waiting.is_empty() && in_memory < self.ingest.max_owed) || owed + under_way < self.ingest.max_owed;
+        fits && self.ingest.door.room() == Room::Yes && stage.is_none_or(|stage| stage.full().is_none())
     }
 
     fn tell(&self) {
@@ -164,7 +191,14 @@ impl Running {
         let progress = self.ingest.source.progress();
         signals.read.store(progress.read, Ordering::Relaxed);
         signals.total.store(progress.total, Ordering::Relaxed);
-        let settled = self.gathered.since.is_none() && self.waiting.is_empty() && self.receipt.is_none();
+        let settled = self.gathered.since.is_none()
+            && self.waiting.is_empty()
+            && self.receipts.is_empty()
+            && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
+        let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
+        if let Ok(mut parked) = signals.parked.lock() {
+            *parked = full;
+        }
         signals.settled.store(settled, Ordering::Release);
     }
 
@@ -174,8 +208,11 @@ impl Running {
             let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
             until = until.min(since + linger);
         }
-        if !room || self.receipt.is_some() {
+        if !room || !self.receipts.is_empty() || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             until = until.min(now + ROOM_LOOK);
+        }
+        if self.ingest.query.is_some() {
+            until = until.min(now + TICK);
         }
         if self.waiting.len() >= self.ingest.max_waiting {
             until = now + ROOM_LOOK; // the workers wake us
@@ -215,8 +252,9 @@ impl Running {
         }
         let bytes = gathered.bytes;
         let rows = gathered.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
-        let batch = Batch { chunks: gathered.chunks, refused: gathered.refused };
-        let answer = self.ingest.pool.submit(&self.ingest.codec, batch, Timestamp::now(), self.waker.clone());
+        let version = self.ingest.versions.draw(bytes as u64);
+        let batch = Batch { chunks: gathered.chunks, refused: gathered.refused, version };
+        let answer = self.ingest.pool.submit(&self.ingest.work, batch, Timestamp::now(), self.waker.clone());
         self.waiting.push_back(Waiting { answer, rows, bytes });
     }
 
@@ -232,36 +270,65 @@ impl Running {
                 self.commit(encoded, batch)?;
             }
         }
-        self.look_at_receipt()
+        self.look_at_receipts()
     }
 
     fn commit(&mut self, encoded: Encoded, batch: Waiting) -> Result<(), IngestError> {
-        let metrics = &self.ingest.metrics;
-        metrics.committed_records.inc_by(encoded.members.iter().map(|m| u64::from(m.items)).sum());
-        let bytes = encoded.members.iter().map(|m| m.gzip.len() as u64).sum();
+        let Encoded { ready, prepared, buffers } = encoded;
+        buffers.into_iter().for_each(|buffer| self.ingest.source.recycle(buffer));
+        let bytes = ready.members.iter().map(|m| m.gzip.len() as u64).sum();
         if batch.bytes >= TELLING_BYTES {
             self.ratio = bytes as f64 / batch.bytes as f64;
         }
-        metrics.committed_bytes.inc_by(bytes);
-        metrics.dead_letters.inc_by(encoded.dead.len() as u64);
-        for buffer in encoded.buffers {
-            self.ingest.source.recycle(buffer);
+        if let Some(stage) = &mut self.ingest.query {
+            stage.take(ready, prepared, batch.rows, Instant::now());
+            return self.commit_due();
         }
-        let commit = Commit { members: encoded.members, rows: batch.rows, dead: encoded.dead };
-        self.receipt = Some(self.ingest.door.commit(commit)?);
+        let metrics = &self.ingest.metrics;
+        metrics.committed_records.inc_by(ready.members.iter().map(|m| u64::from(m.items)).sum());
+        metrics.committed_bytes.inc_by(bytes);
+        metrics.dead_letters.inc_by(ready.dead.len() as u64);
+        print(&ready.printed);
+        let commit = Commit { members: ready.members, rows: batch.rows, dead: ready.dead };
+        self.receipts.push_back((self.ingest.door.commit(commit)?, 0));
         Ok(())
     }
 
-    fn look_at_receipt(&mut self) -> Result<(), IngestError> {
+    /// Commits what a query has, if it is time.
+    fn commit_due(&mut self) -> Result<(), IngestError> {
+        let waiting = !self.waiting.is_empty();
+        let Some(stage) = &mut self.ingest.query else { return Ok(()) };
+        let now = Instant::now();
+        stage.pass_time(&self.ingest.source, now);
+        if stage.due(now, waiting) { self.commit_step(now) } else { Ok(()) }
+    }
+
+    fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
+        let Some(stage) = &mut self.ingest.query else { return Ok(()) };
+        let (commit, step) = stage.step(now)?;
+        self.receipts.push_back((self.ingest.door.commit(commit)?, step));
+        Ok(())
+    }
+
+    fn look_at_receipts(&mut self) -> Result<(), IngestError> {
         use tokio::sync::oneshot::error::TryRecvError;
-        let Some(receipt) = &mut self.receipt else { return Ok(()) };
-        match receipt.try_recv() {
-            Ok(durable) => {
-                self.receipt = None;
-                Ok(durable?)
-            }
-            Err(TryRecvError::Empty) => Ok(()),
-            Err(TryRecvError::Closed) => Err(StoreError::Stopped.into()),
+        while let Some((receipt, step)) = self.receipts.front_mut() {
+            let (durable, step) = match receipt.try_recv() {
+                Ok(durable) => (durable, *step),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
+            };
+            self.receipts.pop_front();
+            self.durable(durable, step)?;
+        }
+        Ok(())
+    }
+
+    fn durable(&mut self, durable: Result<(), StoreError>, step: u64) -> Result<(), IngestError> {
+        durable?;
+        match &mut self.ingest.query {
+            Some(stage) => Ok(stage.durable(step)?),
+            None => Ok(()),
         }
     }
 
@@ -272,10 +339,30 @@ impl Running {
             let encoded = batch.answer.recv().map_err(|_| IngestError::Pool)??;
             self.commit(encoded, batch)?;
         }
-        if let Some(receipt) = self.receipt.take() {
-            receipt.blocking_recv().map_err(|_| StoreError::Stopped)??;
+        let ended = self.ingest.once && self.ingest.source.finished();
+        if let Some(stage) = self.ingest.query.as_mut().filter(|_| ended) {
+            stage.finish();
+        }
+        if self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
+            self.commit_step(Instant::now())?;
+        }
+        while let Some((receipt, step)) = self.receipts.pop_front() {
+            let durable = receipt.blocking_recv().map_err(|_| StoreError::Stopped)?;
+            self.durable(durable, step)?;
         }
         self.tell();
+        Ok(())
+    }
+
+    /// A bounded query stays until all that it owes has arrived, and writes that down.
+    fn rest(&mut self) -> Result<(), IngestError> {
+        while let Some(stage) = &mut self.ingest.query {
+            if self.ingest.signals.stop.load(Ordering::Acquire) || stage.delivered() {
+                return self.drain();
+            }
+            self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
+            self.ingest.source.wait(Instant::now() + REST_LOOK);
+        }
         Ok(())
     }
 }

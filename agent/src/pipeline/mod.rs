@@ -5,6 +5,7 @@
 //! Promises: data and positions are committed together and in order; everything between two rooms is bounded.
 
 mod agent;
+mod build;
 mod codec;
 mod deliver;
 mod ingest;
@@ -21,11 +22,15 @@ mod lane_status;
 mod lane_tests;
 mod lane_work;
 mod notices;
-#[allow(dead_code)]
+mod query_codec;
+mod query_door;
+mod query_outputs;
+mod query_stage;
 mod state_log;
 mod status;
-#[allow(dead_code)]
 mod upserts;
+mod versions;
+#[allow(dead_code)]
 
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};

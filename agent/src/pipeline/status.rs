@@ -10,13 +10,13 @@ use crate::store::Room;
 pub(super) fn status(running: &Running) -> PipelineStatus {
     let metrics = &running.metrics;
     let (dead_letters, dead_letter_bytes) = running.door.dead_letter_count();
-    let owed_records = running.door.lanes().iter().map(|lane| lane.items).sum();
-    let delivery = running.delivery.status();
+    let owed_records = running.lanes().iter().map(|lane| lane.items).sum();
+    let delivery = together(running);
     let (state, why) = state(running, &delivery, owed_records);
     let all = delivery.parked.as_ref().map(|parked| shown("*", parked));
     let lanes = delivery.parked_lanes.iter().map(|(index, parked)| shown(index, parked));
     PipelineStatus {
-        id: running.plan.id.clone(),
+        id: running.id().to_owned(),
         state,
         why,
         read_bytes: metrics.read_bytes.get(),
@@ -24,7 +24,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         read_records: metrics.read_records.get(),
         committed_records: metrics.committed_records.get(),
         owed_records,
-        owed_bytes: running.door.owed_bytes(),
+        owed_bytes: running.owed_bytes(),
         acknowledged_records: metrics.acknowledged_records.get(),
         duplicate_records: metrics.duplicate_records.get(),
         dead_letters,
@@ -36,6 +36,22 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         cluster: Some(delivery.cluster).filter(|cluster| !cluster.is_empty()),
         parked: all.into_iter().chain(lanes).collect(),
     }
+}
+
+/// What all sinks of a pipeline say, as one.
+fn together(running: &Running) -> DeliveryStatus {
+    let mut all = running.deliveries.iter().map(|delivery| delivery.status());
+    let mut sum = all.next().unwrap_or_default();
+    for status in all {
+        if !status.cluster.is_empty() && !sum.cluster.contains(&status.cluster) {
+            sum.cluster = [sum.cluster, status.cluster].join(", ");
+        }
+        sum.parked = sum.parked.or(status.parked);
+        sum.parked_lanes.extend(status.parked_lanes);
+        sum.last_error = sum.last_error.max(status.last_error);
+        sum.in_flight += status.in_flight;
+    }
+    sum
 }
 
 fn shown(index: &str, parked: &Parked) -> ParkedLane {
@@ -56,6 +72,9 @@ fn state(running: &Running, delivery: &DeliveryStatus, owed: u64) -> (State, Opt
     let parked = delivery.parked.as_ref().or(delivery.parked_lanes.first().map(|(_, parked)| parked)).map(why);
     let error = delivery.last_error.as_ref().map(|(_, error)| error.clone()).filter(|_| owed > 0);
     let cause = parked.clone().or_else(|| error.clone());
+    if let Some(why) = running.full() {
+        return (State::Parked, Some(why));
+    }
     match running.door.room() {
         Room::Parked(why) => return (State::Parked, Some(why)),
         Room::DiskFull => return (State::DiskFull, Some("reading waits for space, shipping goes on".to_owned())),

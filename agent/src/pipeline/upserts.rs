@@ -36,6 +36,8 @@ pub(super) struct Upserts {
     level: u32,
     /// Counts what a sleeping sender wants to hear of.
     changes: tokio::sync::watch::Sender<u64>,
+    /// The change that [`Upserts::changed`] told of last.
+    seen: AtomicU64,
     /// The highest version issued, or found in the index.
     clock: AtomicU64,
 }
@@ -62,6 +64,8 @@ struct Waiting {
     order: VecDeque<Box<str>>,
     /// Documents of which a version is handed out.
     out: HashSet<Box<str>>,
+    /// Of `documents`.
+    bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -83,18 +87,18 @@ impl Upserts {
     pub(super) fn new(level: u32, delivered: u64, clock: u64) -> Upserts {
         let state = State { durable: delivered, ..State::default() };
         let (changes, clock) = (tokio::sync::watch::Sender::new(0), AtomicU64::new(clock));
-        Upserts { state: Mutex::new(state), level, changes, clock }
+        Upserts { state: Mutex::new(state), level, changes, seen: AtomicU64::new(0), clock }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The version for the documents of a commit made at `now_us`: higher than any before.
-    pub(super) fn draw_version(&self, now_us: u64) -> u64 {
-        let next = |last: u64| Some(now_us.max(last + 1));
-        let drawn = self.clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        drawn.map_or(now_us, |last| now_us.max(last + 1))
+    /// The first of `count` versions for the documents of a commit made at `now_us`: all higher than any before.
+    pub(super) fn draw_versions(&self, now_us: u64, count: u64) -> u64 {
+        let first = |last: u64| now_us.max(last + 1);
+        let next = |last: u64| Some(first(last).saturating_add(count.max(1) - 1));
+        self.clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).map_or(now_us, first)
     }
 
     pub(super) fn issued(&self) -> u64 {
@@ -143,8 +147,7 @@ impl Upserts {
         let state = self.state();
         let mut lanes: BTreeMap<&Arc<str>, (u64, u64)> = BTreeMap::new();
         for (index, waiting) in &state.lanes {
-            let bytes = waiting.documents.values().map(|entry| entry.item.len() as u64).sum();
-            lanes.insert(index, (waiting.documents.len() as u64, bytes));
+            lanes.insert(index, (waiting.documents.len() as u64, waiting.bytes));
         }
         for taken in state.taken.values() {
             let lane = lanes.entry(&taken.index).or_default();
@@ -173,6 +176,7 @@ impl Upserts {
             }
             raw.extend_from_slice(&entry.item);
             let Some(entry) = waiting.documents.remove(&id) else { continue };
+            waiting.bytes -= entry.item.len() as u64;
             waiting.out.insert(id.clone());
             documents.push((id, entry));
         }
@@ -226,9 +230,19 @@ impl Upserts {
         self.settle(owed.seq, Some(&Bitmap::all(owed.items)));
     }
 
-    /// Hears of changes.
-    pub(super) fn subscribe(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// What became of a member could not be kept: all of it is owed again.
+    pub(super) fn keep(&self, seq: u64) {
+        let items = self.state().taken.get(&seq).map_or(0, |taken| taken.documents.len() as u32);
+        self.settle(seq, Some(&Bitmap::all(items)));
+    }
+
+    /// Waits until something has changed since the last call.
+    pub(super) async fn changed(&self) {
+        let mut changes = self.changes.subscribe();
+        let seen = self.seen.load(Ordering::Relaxed);
+        if let Ok(now) = changes.wait_for(|n| *n != seen).await {
+            self.seen.store(*now, Ordering::Relaxed);
+        }
     }
 }
 
@@ -238,10 +252,12 @@ impl State {
         let waiting = self.lanes.entry(document.index).or_default();
         if let Some(older) = waiting.documents.get_mut(&document.id) {
             self.bytes -= older.item.len() as u64 + OVERHEAD;
+            waiting.bytes = waiting.bytes - older.item.len() as u64 + document.item.len() as u64;
             older.item = document.item;
             release(&mut self.firsts, step); // the older one's first change counts for both
             return;
         }
+        waiting.bytes += document.item.len() as u64;
         waiting.order.push_back(document.id.clone());
         waiting.documents.insert(document.id, Entry { first: step, item: document.item });
     }
@@ -255,6 +271,7 @@ impl State {
             newer.first = entry.first;
             return;
         }
+        waiting.bytes += entry.item.len() as u64;
         waiting.order.push_front(id.clone());
         waiting.documents.insert(id, entry);
     }
@@ -348,10 +365,11 @@ mod tests {
     #[test]
     fn versions_only_grow_and_pass_those_of_others() {
         let upserts = Upserts::new(1, 0, 50);
-        assert_eq!(upserts.draw_version(40), 51);
-        assert_eq!(upserts.draw_version(60), 60);
+        assert_eq!(upserts.draw_versions(40, 5), 51);
+        assert_eq!(upserts.draw_versions(40, 1), 56);
+        assert_eq!(upserts.draw_versions(60, 0), 60);
         upserts.overtake(100);
-        assert_eq!((upserts.draw_version(61), upserts.issued()), (101, 101));
+        assert_eq!((upserts.draw_versions(61, 1), upserts.issued()), (101, 101));
     }
 
     #[test]

@@ -155,6 +155,15 @@ impl Source {
         }
     }
 
+    /// Sources with bytes that were seen and not handed out.
+    pub(crate) fn unread(&self) -> Vec<SourceId> {
+        match self {
+            Source::File(source) => source.unread(),
+            Source::Stdin(_) => Vec::new(),
+            Source::Several(sources) => sources.unread(),
+        }
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         match self {
             Source::File(source) => source.progress(),

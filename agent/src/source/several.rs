@@ -76,6 +76,13 @@ impl SeveralSources {
         self.sources.iter().map(Source::progress).fold(Progress::default(), sum)
     }
 
+    pub(super) fn unread(&self) -> Vec<SourceId> {
+        let placed = |(place, source): (usize, &Source)| {
+            source.unread().into_iter().map(move |id| SourceId(id.0 | (place as u64) << SHIFT))
+        };
+        self.sources.iter().enumerate().flat_map(placed).collect()
+    }
+
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
         if let Some(source) = self.sources.get_mut(self.turn) {
             source.recycle(buffer);

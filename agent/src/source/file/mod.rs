@@ -190,6 +190,12 @@ impl FileSource {
         self.once && self.started && self.ready.is_empty() && self.newcomers.is_empty() && self.adrift.is_empty()
     }
 
+    /// Sources with bytes that were seen and not handed out.
+    pub(super) fn unread(&self) -> Vec<SourceId> {
+        let entries = self.table.slots().map(|slot| self.table.get(slot));
+        entries.filter(|entry| entry.is_minted() && entry.unread() > 0).map(|entry| entry.source).collect()
+    }
+
     pub(super) fn progress(&self) -> Progress {
         Progress { read: self.read, total: self.read + self.table.lag() }
     }

@@ -1,0 +1,195 @@
+//! A job becomes a pipeline: its source, what is done to its records, its doors to the store. Nothing runs yet.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::agent::{Settings, StartError};
+use super::codec::{Codec, Pool, Work};
+use super::ingest::{Ingest, Signals};
+use super::lane_status::Delivery;
+use super::query_codec::QueryCodec;
+use super::query_door::QueryDoor;
+use super::query_outputs::{Outputs, lane_prefix};
+use super::query_stage::{QueryError, QueryStage};
+use super::state_log::StateLog;
+use super::upserts::Upserts;
+use super::versions::{OWN_ROWS, Versions};
+use crate::metrics::{Metrics, PipelineMetrics};
+use crate::plan::{ElasticsearchPlan, Job, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
+use crate::query::Program;
+use crate::record::{Row, SourceId};
+use crate::source::{self, Source};
+use crate::store::{self, Commit, Store, StoreError};
+
+/// Where a script sends nothing to a cluster, rows wait as long as they do by default.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// A pipeline before it runs.
+pub(super) struct Built {
+    pub(super) job: Job,
+    pub(super) ingest: Ingest,
+    pub(super) sinks: Vec<BuiltSink>,
+    pub(super) upserts: Option<Arc<Upserts>>,
+}
+
+/// One connection of a pipeline.
+pub(super) struct BuiltSink {
+    pub(super) plan: ElasticsearchPlan,
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) door: SinkDoor,
+}
+
+pub(super) enum SinkDoor {
+    Store(store::Pipeline),
+    Query(QueryDoor),
+}
+
+/// What all pipelines of an agent share.
+pub(super) struct Site<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) store: &'a Store,
+    pub(super) metrics: &'a Metrics,
+    pub(super) pool: &'a Arc<Pool>,
+    pub(super) workers: usize,
+    pub(super) host: &'a str,
+}
+
+type Rows = Vec<(u64, Box<[u8]>)>;
+
+impl Site<'_> {
+    /// # Errors
+    /// A source that can't be opened, a query that can't go on from what is stored.
+    pub(super) fn build(&self, job: Job) -> Result<Built, StartError> {
+        let id = job.id().to_owned();
+        let metrics = self.metrics.pipeline(&id);
+        match &job {
+            Job::Ship(plan) => self.ship(plan, &job, metrics),
+            Job::Query(plan) => {
+                self.query(plan, &job, metrics).map_err(|error| StartError::Query { job: id, error: Box::new(error) })?
+            }
+        }
+    }
+
+    fn ship(&self, plan: &Plan, job: &Job, metrics: PipelineMetrics) -> Result<Built, StartError> {
+        let door = self.store.pipeline(&plan.id, &plan.buffer)?;
+        let opened = Source::open(&plan.source, door.rows(), self.settings.once, metrics.clone());
+        let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
+        let work = Work::Lines(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone()));
+        let once = self.settings.once || matches!(plan.source, SourcePlan::Stdin(_));
+        let sink = BuiltSink {
+            plan: plan.sink.clone(),
+            delivery: Arc::new(Delivery::open(&self.sinks(), &plan.id)?),
+            door: SinkDoor::Store(door.clone()),
+        };
+        let parts = Parts { door, source, work, query: None, versions: Versions::default(), once };
+        let ingest = self.ingest(&plan.id, parts, plan.sink.bulk.linger, plan.buffer.max_bytes, metrics);
+        Ok(Built { job: job.clone(), ingest, sinks: vec![sink], upserts: None })
+    }
+
+    fn query(
+        &self,
+        plan: &QueryPlan,
+        job: &Job,
+        metrics: PipelineMetrics,
+    ) -> Result<Result<Built, StartError>, QueryError> {
+        let door = match self.store.pipeline(&plan.id, &plan.buffer) {
+            Ok(door) => door,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        if self.settings.reset_state
+            && let Err(error) = reset(&door)
+        {
+            return Ok(Err(error.into()));
+        }
+        let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| source::place(SourceId(*key)) == OWN_ROWS);
+        let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
+        let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
+        let stage = if program.stateful() {
+            let opened = QueryStage::open(plan, program.clone(), outputs.clone(), &door, !rows.is_empty(), metrics.clone());
+            Some(Box::new(opened?))
+        } else {
+            None
+        };
+        let upserts = stage.as_ref().map(|stage| stage.upserts());
+        let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
+        let source = match Source::open_all(&sources, rows, self.settings.once, metrics.clone()) {
+            Ok(source) => source,
+            Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
+        };
+        let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
+        let versions = Versions::new(keyed, &own);
+        let once = self.settings.once || sources.iter().all(|source| matches!(source, SourcePlan::Stdin(_)));
+        let work = Work::Query(QueryCodec::new(plan, program, outputs, self.host, metrics.clone()));
+        let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
+            Ok(sinks) => sinks,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let linger = sinks.iter().map(|sink| sink.plan.bulk.linger).min().unwrap_or(LINGER);
+        let parts = Parts { door, source, work, query: stage, versions, once };
+        let ingest = self.ingest(&plan.id, parts, linger, plan.buffer.max_bytes, metrics);
+        Ok(Ok(Built { job: job.clone(), ingest, sinks, upserts }))
+    }
+
+    fn query_sinks(
+        &self,
+        plan: &QueryPlan,
+        door: &store::Pipeline,
+        upserts: Option<&Arc<Upserts>>,
+    ) -> std::io::Result<Vec<BuiltSink>> {
+        let several = plan.sinks.len() > 1;
+        let mut sinks = Vec::new();
+        for sink in &plan.sinks {
+            let SinkTarget::Elasticsearch(to) = &sink.target else { continue };
+            let mut to = ElasticsearchPlan::clone(to);
+            if sink.rows.update == UpdateMode::Inc {
+                to.bulk.max_in_flight = 1; // partial updates have no version: their order is all they have
+            }
+            let prefix = if several { lane_prefix(&sink.name) } else { String::new() };
+            let door = QueryDoor { store: door.clone(), upserts: upserts.cloned(), prefix: prefix.into() };
+            let file = if several { format!("{}.{}", plan.id, sink.name) } else { plan.id.clone() };
+            let delivery = Arc::new(Delivery::open(&self.sinks(), &file)?);
+            sinks.push(BuiltSink { plan: to, delivery, door: SinkDoor::Query(door) });
+        }
+        Ok(sinks)
+    }
+
+    fn sinks(&self) -> std::path::PathBuf {
+        Path::join(&self.settings.data_dir, "sinks")
+    }
+
+    fn ingest(&self, id: &str, parts: Parts, linger: Duration, max_owed: u64, metrics: PipelineMetrics) -> Ingest {
+        Ingest {
+            job: id.to_owned(),
+            source: parts.source,
+            door: parts.door,
+            work: Arc::new(parts.work),
+            query: parts.query,
+            versions: parts.versions,
+            pool: self.pool.clone(),
+            linger,
+            once: parts.once,
+            max_waiting: self.workers + 1,
+            max_owed,
+            signals: Arc::new(Signals::default()),
+            metrics,
+        }
+    }
+}
+
+struct Parts {
+    door: store::Pipeline,
+    source: Source,
+    work: Work,
+    query: Option<Box<QueryStage>>,
+    versions: Versions,
+    once: bool,
+}
+
+/// Forgets state and positions: the job begins anew.
+fn reset(door: &store::Pipeline) -> Result<(), StoreError> {
+    StateLog::forget(door)?;
+    let rows = door.rows().into_iter().map(|(key, _)| Row { key, value: None }).collect();
+    let receipt = door.commit(Commit { rows, ..Commit::default() })?;
+    receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+}

@@ -1,0 +1,216 @@
+//! What a query's changes become: members of a commit, documents that an upsert stream owes, lines to print.
+//!
+//! Promises: rows of an append stream are stored with the commit; of an upsert stream only the newest row of a key is
+//! owed, in memory, since the state can make it again. Does not decide when.
+
+use std::io::{self, Write};
+
+use super::upserts::Document;
+use crate::encode::{RowEncoder, Scratch};
+use crate::plan::{QueryPlan, SinkTarget};
+use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
+use crate::sql::plan::Changelog;
+
+/// Stands between a sink's name and an index where a script has several sinks; no index has it in its name.
+pub(super) const SINK_MARK: char = '#';
+
+/// All outputs of a script, shared by the workers and the commit.
+pub(super) struct Outputs {
+    outputs: Vec<Output>,
+    job: String,
+}
+
+struct Output {
+    target: Target,
+    /// Before the names of its lanes.
+    prefix: String,
+    encoder: RowEncoder,
+    /// An upsert stream: only the newest row of a key is owed.
+    newest: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Elasticsearch,
+    Print,
+    Blackhole,
+}
+
+/// Changes made ready for a commit.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    pub(super) members: Vec<Member>,
+    pub(super) documents: Vec<Document>,
+    pub(super) dead: Vec<DeadLetter>,
+    /// What is written to standard output when the commit is made.
+    pub(super) printed: Vec<u8>,
+    pub(super) rows: u64,
+}
+
+impl Ready {
+    /// What comes later goes behind.
+    pub(super) fn add(&mut self, mut other: Ready) {
+        self.members.append(&mut other.members);
+        self.documents.append(&mut other.documents);
+        self.dead.append(&mut other.dead);
+        self.printed.append(&mut other.printed);
+        self.rows += other.rows;
+    }
+}
+
+impl Outputs {
+    pub(super) fn new(plan: &QueryPlan, agent: &str) -> Outputs {
+        let several = plan.sinks.len() > 1;
+        let mut outputs = Vec::new();
+        for output in &plan.query.outputs {
+            let Some(sink) = plan.sinks.iter().find(|sink| sink.table == output.table) else { continue };
+            let name = (plan.query.outputs.len() > 1).then_some(output.name.as_str());
+            let changes = plan.query.nodes.get(output.input).map(|node| &node.changes);
+            outputs.push(Output {
+                target: match &sink.target {
+                    SinkTarget::Elasticsearch(_) => Target::Elasticsearch,
+                    SinkTarget::Print => Target::Print,
+                    SinkTarget::Blackhole => Target::Blackhole,
+                },
+                prefix: if several { lane_prefix(&sink.name) } else { String::new() },
+                encoder: RowEncoder::new(&plan.id, agent, name, &sink.rows),
+                newest: matches!(changes, Some(Changelog::Upsert(_))),
+            });
+        }
+        Outputs { outputs, job: plan.id.clone() }
+    }
+
+    /// Makes changes ready. Their versions are `version` and as many after it as there are rows.
+    ///
+    /// # Errors
+    /// Only what compressing into memory can fail with.
+    pub(super) fn encode(
+        &self,
+        changes: &[Changes],
+        version: u64,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> io::Result<Ready> {
+        let mut ready = Ready::default();
+        let mut from = version;
+        for (number, output) in self.outputs.iter().enumerate() {
+            let ours = changes.iter().filter(|changes| changes.output == number);
+            match output.target {
+                Target::Elasticsearch if output.newest => {
+                    for changes in ours {
+                        self.documents(output, changes, from, now, &mut ready);
+                        from += changes.batch.rows as u64;
+                    }
+                }
+                Target::Elasticsearch => {
+                    let mut rows = output.encoder.begin(scratch);
+                    for changes in ours {
+                        rows.changes(changes, from, now)?;
+                        from += changes.batch.rows as u64;
+                        ready.rows += changes.batch.rows as u64;
+                    }
+                    let encoded = rows.finish()?;
+                    ready.members.extend(encoded.members.into_iter().map(|member| output.marked(member)));
+                    let dead = encoded.refused.into_iter();
+                    ready.dead.extend(dead.map(|row| self.dead_letter(output, row.reason, row.document, now)));
+                }
+                Target::Print => ours.for_each(|changes| output.print(changes, now, &mut ready)),
+                Target::Blackhole => ready.rows += ours.map(|changes| changes.batch.rows as u64).sum::<u64>(),
+            }
+        }
+        Ok(ready)
+    }
+
+    fn documents(&self, output: &Output, changes: &Changes, version: u64, now: Timestamp, ready: &mut Ready) {
+        for row in 0..changes.batch.rows {
+            ready.rows += 1;
+            match output.encoder.item(changes, row, version + row as u64, now, &mut 0) {
+                Ok(item) => {
+                    let mut lines = item.action;
+                    lines.push(b'\n');
+                    if let Some(document) = &item.document {
+                        lines.extend_from_slice(document);
+                        lines.push(b'\n');
+                    }
+                    let index = if output.prefix.is_empty() {
+                        item.index
+                    } else {
+                        format!("{}{}", output.prefix, item.index).into()
+                    };
+                    ready.documents.push(Document { index, id: item.id, item: lines.into() });
+                }
+                Err(reason) => ready.dead.push(self.dead_letter(output, reason, Vec::new(), now)),
+            }
+        }
+    }
+
+    fn dead_letter(&self, output: &Output, reason: String, document: Vec<u8>, now: Timestamp) -> DeadLetter {
+        DeadLetter {
+            index: format!("{}{}", output.prefix, output.encoder.fallback_index()),
+            id: String::new(),
+            kind: "row_refused".to_owned(),
+            reason,
+            status: 0,
+            action: Vec::new(),
+            document,
+            at_ms: now.0,
+        }
+    }
+
+    /// A row that the query could not compute.
+    pub(super) fn refused(&self, row: &RefusedRow, now: Timestamp) -> DeadLetter {
+        let document = match row.at {
+            Some((source, offset)) => format!("{{\"log.source\":{},\"log.offset\":{offset}}}", source.0),
+            None => "{}".to_owned(),
+        };
+        DeadLetter {
+            index: self.job.clone(),
+            id: String::new(),
+            kind: "query_error".to_owned(),
+            reason: row.reason.clone(),
+            status: 0,
+            action: Vec::new(),
+            document: document.into_bytes(),
+            at_ms: now.0,
+        }
+    }
+}
+
+/// What the names of a sink's lanes begin with where there are several sinks.
+pub(super) fn lane_prefix(sink: &str) -> String {
+    format!("{sink}{SINK_MARK}")
+}
+
+impl Output {
+    fn marked(&self, member: Member) -> Member {
+        if self.prefix.is_empty() {
+            return member;
+        }
+        Member { index: format!("{}{}", self.prefix, member.index).into(), ..member }
+    }
+
+    /// One line a row: `+I`, `+U` or `-D` and the document.
+    fn print(&self, changes: &Changes, now: Timestamp, ready: &mut Ready) {
+        for row in 0..changes.batch.rows {
+            let sign = match changes.kinds.of(row) {
+                ChangeKind::Insert => "+I",
+                ChangeKind::Upsert => "+U",
+                ChangeKind::Delete => "-D",
+            };
+            let document = self.encoder.document(changes, row, now);
+            ready.rows += 1;
+            ready.printed.extend_from_slice(sign.as_bytes());
+            ready.printed.push(b' ');
+            ready.printed.extend_from_slice(&document);
+            ready.printed.push(b'\n');
+        }
+    }
+}
+
+/// Writes what is to be printed; nobody is told if standard output is gone.
+pub(super) fn print(lines: &[u8]) {
+    if !lines.is_empty() {
+        let mut out = io::stdout().lock();
+        drop(out.write_all(lines).and_then(|()| out.flush()));
+    }
+}

@@ -1,0 +1,326 @@
+//! The stateful part of a query in the ingest loop: prepared rows go into the engine, and every commit takes the
+//! state rows that changed, the results, and a piece of the next base if one is being written.
+//!
+//! Promises: results, state and positions are in one commit; what an upsert stream owes may leave only when its
+//! commit is durable; the state is never larger than its cap by more than a commit.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::query_codec::context;
+use super::query_outputs::{Outputs, Ready, print};
+use super::state_log::{Found, Marks, StateError, StateLog};
+use super::upserts::Upserts;
+use crate::encode::Scratch;
+use crate::metrics::PipelineMetrics;
+use crate::plan::QueryPlan;
+use crate::query::{Cursor, Engine, Prepared, Program, Tick};
+use crate::record::{DeadLetter, Row, SourceId, Timestamp};
+use crate::source::Source;
+use crate::store::{self, Commit, StoreError};
+
+/// A commit with input comes so long after the one before, unless much is waiting.
+const STEP_EVERY: Duration = Duration::from_millis(200);
+/// And at the latest when so many rows have been applied.
+const STEP_ROWS: usize = 200_000;
+/// How often time passes for the engine.
+const TICK_EVERY: Duration = Duration::from_secs(1);
+/// A piece of a base.
+const BASE_PIECE: usize = 4 << 20;
+/// Undelivered rows are made ready in pieces of so many.
+const UNDELIVERED_ROWS: usize = 10_000;
+/// A source without new rows for so long holds no window back, unless the script says how long.
+const IDLE_AFTER: Duration = Duration::from_secs(30);
+
+/// Why a query can't go on from what is stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QueryError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("the script does not fit its stored state any more:\n{0}\nBegin it anew with --reset-state, or run the script that it was")]
+    Changed(String),
+    #[error("this job has positions but no state: it was another kind of job before. Begin it anew with --reset-state")]
+    NoState,
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("rendering failed: {0}")]
+    Encode(#[from] io::Error),
+}
+
+pub(super) struct QueryStage {
+    engine: Engine,
+    log: StateLog,
+    outputs: Arc<Outputs>,
+    upserts: Arc<Upserts>,
+    zone: jiff::tz::TimeZone,
+    idle_after: Duration,
+    max_bytes: u64,
+    metrics: PipelineMetrics,
+    scratch: Scratch,
+    step: u64,
+    /// What belongs into the next commit.
+    ready: Ready,
+    rows: HashMap<u64, Option<Box<[u8]>>>,
+    applied: usize,
+    changed: bool,
+    last_step: Instant,
+    last_tick: Instant,
+    /// When each source last had rows, and whether the engine takes it for idle.
+    seen: HashMap<SourceId, (Instant, bool)>,
+    base: Option<Cursor>,
+    /// The step with which a base was finished.
+    base_ends: Option<u64>,
+    /// What the last link says, and the last step that had documents to deliver.
+    written: Marks,
+    content: u64,
+}
+
+impl QueryStage {
+    /// Loads what is stored. `positions`: there are positions.
+    ///
+    /// # Errors
+    /// A state that is damaged or another script's.
+    pub(super) fn open(
+        plan: &QueryPlan,
+        program: Arc<Program>,
+        outputs: Arc<Outputs>,
+        door: &store::Pipeline,
+        positions: bool,
+        metrics: PipelineMetrics,
+    ) -> Result<QueryStage, QueryError> {
+        let mut engine = Engine::new(program).map_err(QueryError::Unsupported)?;
+        let meaning = crate::sql::explain::explain(&plan.query);
+        let load = |rows: &[u8]| if engine.load(rows) { Ok(()) } else { Err("it has rows of another kind".to_owned()) };
+        let (log, found) = StateLog::open(door.clone(), &plan.id, meaning.clone(), load)?;
+        match &found {
+            Some(found) if found.plan != meaning => return Err(QueryError::Changed(difference(&found.plan, &meaning))),
+            None if positions => return Err(QueryError::NoState),
+            _ => {}
+        }
+        let marks = found.map_or_else(Marks::default, |found: Found| found.marks);
+        let level = plan.sinks.iter().map(|sink| sink.rows.compression).max().unwrap_or(1);
+        let upserts = Arc::new(Upserts::new(level, marks.delivered, marks.clock));
+        let set = plan.query.settings.idle_timeout;
+        let mut stage = QueryStage {
+            engine,
+            log,
+            outputs,
+            upserts,
+            zone: plan.query.settings.zone.clone(),
+            idle_after: if set.is_zero() { IDLE_AFTER } else { set },
+            max_bytes: plan.state_max_bytes,
+            metrics,
+            scratch: Scratch::default(),
+            step: marks.step,
+            ready: Ready::default(),
+            rows: HashMap::new(),
+            applied: 0,
+            changed: false,
+            last_step: Instant::now(),
+            last_tick: Instant::now(),
+            seen: HashMap::new(),
+            base: None,
+            base_ends: None,
+            written: marks,
+            content: marks.step,
+        };
+        stage.owe_again(marks)?;
+        Ok(stage)
+    }
+
+    /// Rows that were changed after the last step known as delivered are owed again.
+    fn owe_again(&mut self, marks: Marks) -> io::Result<()> {
+        let now = Timestamp::now();
+        let mut cx = context(now, &self.zone);
+        let mut cursor = Cursor::default();
+        while let Some(changes) = self.engine.undelivered(marks.delivered, &mut cursor, UNDELIVERED_ROWS, &mut cx) {
+            let rows: usize = changes.iter().map(|changes| changes.batch.rows).sum();
+            let version = self.upserts.draw_versions(micros(now), rows as u64);
+            let ready = self.outputs.encode(&changes, version, now, &mut self.scratch)?;
+            self.upserts.committed(marks.delivered + 1, ready.documents);
+        }
+        self.upserts.durable(marks.step);
+        Ok(())
+    }
+
+    pub(super) fn upserts(&self) -> Arc<Upserts> {
+        self.upserts.clone()
+    }
+
+    /// Takes a worker's batch in, with the rows of positions to commit with it.
+    pub(super) fn take(&mut self, ready: Ready, prepared: Vec<Prepared>, rows: Vec<Row>, now: Instant) {
+        let mut cx = context(Timestamp::now(), &self.zone);
+        for prepared in prepared {
+            if let Some(source) = prepared.source() {
+                self.seen.insert(source, (now, false));
+            }
+            self.applied += prepared.rows();
+            self.engine.apply(prepared, &mut cx);
+        }
+        self.ready.add(ready);
+        self.rows.extend(rows.into_iter().map(|row| (row.key, row.value)));
+        self.changed = true;
+    }
+
+    /// The next commit is due. `waiting`: batches are with the workers.
+    pub(super) fn due(&self, now: Instant, waiting: bool) -> bool {
+        let soon = now.duration_since(self.last_step) >= STEP_EVERY || !waiting || self.applied >= STEP_ROWS;
+        (self.changed && soon) || self.base.is_some()
+    }
+
+    /// Lets time pass for the engine, if it is time for that.
+    pub(super) fn pass_time(&mut self, source: &Source, now: Instant) {
+        if now.duration_since(self.last_tick) < TICK_EVERY {
+            return;
+        }
+        self.last_tick = now;
+        let known = self.unread(source, now);
+        let delivered = self.upserts.delivered();
+        let idle_after = self.idle_after;
+        let quiet = |(at, idle): &(Instant, bool)| !idle && now.duration_since(*at) >= idle_after;
+        let idle: Vec<SourceId> = self.seen.iter().filter(|(_, seen)| quiet(seen)).map(|(source, _)| *source).collect();
+        for source in &idle {
+            self.seen.insert(*source, (now, true));
+        }
+        let placed = |source: SourceId| (crate::source::place(source), source);
+        let tick = Tick {
+            known,
+            idle: idle.into_iter().map(placed).collect(),
+            finished: Vec::new(),
+            delivered,
+        };
+        let mut cx = context(Timestamp::now(), &self.zone);
+        self.engine.tick(&tick, &mut cx);
+        self.changed |= !tick.idle.is_empty() || self.engine.has_news() || self.wants_mark();
+    }
+
+    /// More has been delivered than is written down.
+    fn wants_mark(&self) -> bool {
+        self.content > self.written.delivered && self.upserts.delivered() > self.written.delivered
+    }
+
+    /// Sources with something to read hold the watermark, also before their first row.
+    fn unread(&mut self, source: &Source, now: Instant) -> Vec<(usize, SourceId)> {
+        let unread = source.unread();
+        for source in &unread {
+            self.seen.insert(*source, (now, false));
+        }
+        unread.into_iter().map(|source| (crate::source::place(source), source)).collect()
+    }
+
+    /// Before the first row of a run: what there is to read holds the watermark from the beginning.
+    pub(super) fn begin(&mut self, source: &Source, now: Instant) {
+        self.last_tick = now.checked_sub(TICK_EVERY).unwrap_or(now);
+        self.pass_time(source, now);
+    }
+
+    /// Bounded input has ended: all windows close.
+    pub(super) fn finish(&mut self) {
+        let mut cx = context(Timestamp::now(), &self.zone);
+        self.engine.finish(&mut cx);
+        self.changed = true;
+    }
+
+    /// Everything since the last step as one commit, and the step's number.
+    ///
+    /// # Errors
+    /// Only what compressing into memory can fail with.
+    pub(super) fn step(&mut self, now: Instant) -> io::Result<(Commit, u64)> {
+        self.step += 1;
+        let at = Timestamp::now();
+        let mut cx = context(at, &self.zone);
+        let result = self.engine.step(self.step, &mut cx);
+        let rows: usize = result.changes.iter().map(|changes| changes.batch.rows).sum();
+        let version = self.upserts.draw_versions(micros(at), rows as u64);
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.add(self.outputs.encode(&result.changes, version, at, &mut self.scratch)?);
+        ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
+        self.metrics.late_rows.inc_by(result.counts.late);
+        self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
+        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.issued() };
+        let Ready { mut members, documents, dead, printed, .. } = ready;
+        members.push(self.log.changes(marks, &result.delta));
+        self.write_base(marks, &mut members);
+        if !documents.is_empty() {
+            self.content = self.step;
+        }
+        self.upserts.committed(self.step, documents);
+        print(&printed);
+        self.count(&dead, &members);
+        let rows = self.rows.drain().map(|(key, value)| Row { key, value }).collect();
+        (self.applied, self.changed, self.last_step, self.written) = (0, false, now, marks);
+        Ok((Commit { members, rows, dead }, self.step))
+    }
+
+    fn count(&self, dead: &[DeadLetter], members: &[crate::record::Member]) {
+        let sent = members.iter().filter(|member| *member.index != *store::STATE_LANE);
+        self.metrics.committed_records.inc_by(sent.map(|member| u64::from(member.items)).sum());
+        self.metrics.committed_bytes.inc_by(members.iter().map(|member| member.gzip.len() as u64).sum());
+        self.metrics.dead_letters.inc_by(dead.len() as u64);
+        self.metrics.state_bytes.set(self.engine.state_bytes() as i64);
+        self.metrics.groups.set(self.engine.groups() as i64);
+    }
+
+    fn write_base(&mut self, marks: Marks, members: &mut Vec<crate::record::Member>) {
+        if self.base.is_none() && self.base_ends.is_none() && self.log.wants_base() {
+            self.base = Some(Cursor::default());
+        }
+        let Some(cursor) = &mut self.base else { return };
+        match self.engine.base(cursor, BASE_PIECE) {
+            Some(piece) => members.push(self.log.base(marks, &piece)),
+            None => (self.base, self.base_ends) = (None, Some(self.step)),
+        }
+    }
+
+    /// All steps up to this one are durable.
+    ///
+    /// # Errors
+    /// If the store has stopped.
+    pub(super) fn durable(&mut self, step: u64) -> Result<(), StoreError> {
+        self.upserts.durable(step);
+        if self.base_ends.is_some_and(|ends| ends <= step) {
+            self.base_ends = None;
+            self.log.base_is_durable()?;
+        }
+        Ok(())
+    }
+
+    /// Something is waiting for the next commit.
+    pub(super) fn pending(&self) -> bool {
+        self.changed
+    }
+
+    /// Everything owed has been delivered; writes that down with the next commit, if it is not yet.
+    pub(super) fn delivered(&mut self) -> bool {
+        let all = self.upserts.delivered() >= self.content;
+        self.changed |= all && self.wants_mark();
+        all
+    }
+
+    /// Why nothing more may be read, if the state is as large as it may be.
+    pub(super) fn full(&self) -> Option<String> {
+        let bytes = self.engine.state_bytes() as u64;
+        (bytes >= self.max_bytes).then(|| {
+            let max = crate::job::show_size(self.max_bytes);
+            format!(
+                "the query's state has {} groups and is as large as state.max_bytes allows ({max}): raise it, or give \
+                 the query a window or a state TTL",
+                self.engine.groups()
+            )
+        })
+    }
+}
+
+fn micros(now: Timestamp) -> u64 {
+    u64::try_from(now.0).unwrap_or(0).saturating_mul(1000)
+}
+
+/// The lines that the two texts do not share, as a person would mark them.
+fn difference(before: &str, now: &str) -> String {
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
+    let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("  - {}", line.trim()));
+    let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("  + {}", line.trim()));
+    gone.chain(come).collect::<Vec<_>>().join("\n")
+}
