@@ -1,6 +1,6 @@
 //! Calls of functions: plain ones, aggregates, and what only makes sense beside a GROUP BY window.
 
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use crate::sql::aggregates;
 use crate::sql::expr::Expr;
@@ -8,7 +8,7 @@ use crate::sql::expr::Expr;
 use super::expr::brief;
 use super::literal::text;
 use super::scope::Relation;
-use super::{Binder, Bound};
+use super::{Binder, Bound, place};
 
 /// Functions whose first argument (third for none) is the name of a unit of time.
 const WITH_UNIT: [&str; 2] = ["TIMESTAMPADD", "TIMESTAMPDIFF"];
@@ -52,7 +52,7 @@ impl Binder<'_> {
                 "{name} OVER (…) is only supported as ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) AS rn in a subquery \
                  whose outer query has WHERE rn = 1; for running totals use GROUP BY with a window"
             );
-            return self.refuse(function.span(), message);
+            return self.refuse(place::of_function(function), message);
         }
         if let Some(helper) = self.window_helper(ast, &name, function, scope) {
             return helper;
@@ -65,10 +65,10 @@ impl Binder<'_> {
             if list.duplicate_treatment.is_some() || !list.clauses.is_empty());
         if odd || clauses || !matches!(function.parameters, FunctionArguments::None) {
             let message = format!("{name} is no aggregate function: FILTER, DISTINCT and the like have no meaning there");
-            return self.refuse(function.span(), message);
+            return self.refuse(place::of_function(function), message);
         }
         let Some(asts) = arguments(function) else {
-            return self.refuse(function.span(), format!("these arguments of {name} are not supported: {}", brief(ast)));
+            return self.refuse(place::of_function(function), format!("these arguments of {name} are not supported: {}", brief(ast)));
         };
         let unit = match asts.first() {
             Some(ast::Expr::Identifier(unit)) if WITH_UNIT.contains(&name.as_str()) => Some(text(&unit.value.to_uppercase())),
@@ -86,7 +86,7 @@ impl Binder<'_> {
                 "{name} is an aggregate function; it has no place in WHERE, GROUP BY or inside another aggregate function \
                  (use HAVING, or aggregate in a subquery)"
             );
-            return self.refuse(function.span(), message);
+            return self.refuse(place::of_function(function), message);
         };
         let pending = self.pending(ast, name, function, scope);
         let mut calls = outer;
@@ -105,7 +105,7 @@ impl Binder<'_> {
         let distinct = match &function.args {
             FunctionArguments::List(list) => {
                 if let Some(clause) = list.clauses.iter().find(|clause| !ignores_nulls(clause)) {
-                    return self.refuse(function.span(), format!("{clause} is not supported in {name}"));
+                    return self.refuse(place::of_function(function), format!("{clause} is not supported in {name}"));
                 }
                 list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct)
             }
@@ -113,22 +113,22 @@ impl Binder<'_> {
         };
         if !function.within_group.is_empty() || function.null_treatment == Some(ast::NullTreatment::RespectNulls) {
             let message = format!("WITHIN GROUP and RESPECT NULLS are not supported in {name}: values come in order of arrival");
-            return self.refuse(function.span(), message);
+            return self.refuse(place::of_function(function), message);
         }
         let filter = function.filter.as_deref().map(|filter| self.condition(filter, scope, "FILTER")).transpose();
         let args = if is_count_of_rows(function) {
             if name != "COUNT" {
-                return self.refuse(function.span(), format!("{name}(*) has no meaning: only COUNT takes *"));
+                return self.refuse(place::of_function(function), format!("{name}(*) has no meaning: only COUNT takes *"));
             }
             Vec::new()
         } else {
             let Some(asts) = arguments(function) else {
-                return self.refuse(function.span(), format!("these arguments of {name} are not supported: {}", brief(ast)));
+                return self.refuse(place::of_function(function), format!("these arguments of {name} are not supported: {}", brief(ast)));
             };
             self.exprs(asts, scope)?
         };
         let resolved = aggregates::resolve(name, args, distinct);
-        let (function, args, ty) = resolved.or_else(|message| self.refuse(function.span(), message))?;
+        let (function, args, ty) = resolved.or_else(|message| self.refuse(place::of_function(function), message))?;
         Ok(super::aggregate::Pending { function, args, distinct, filter: filter?, ty })
     }
 }

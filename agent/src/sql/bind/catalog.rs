@@ -5,7 +5,7 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
 use crate::sql::script::{Name, Table};
 
 use super::scope::Relation;
-use super::{Binder, Bound, Reported, did_you_mean, nearest};
+use super::{Binder, Bound, Reported, did_you_mean};
 
 /// What a name in FROM stands for.
 #[derive(Clone, Copy)]
@@ -73,7 +73,7 @@ impl Binder<'_> {
         let known: Vec<&str> = all.map(|(name, _)| name).collect();
         let hint = match known.iter().find(|known| known.eq_ignore_ascii_case(&name.value)) {
             Some(other) => format!(", did you mean '{other}'? (table names are case-sensitive)"),
-            None => did_you_mean(nearest(&name.value, known)),
+            None => did_you_mean(&name.value, known),
         };
         self.refuse(name.span, format!("table or view '{}' not found{hint}", name.value))
     }

@@ -1,6 +1,6 @@
 //! Expressions: names resolved, types known, implicit casts written out.
 
-use sqlparser::ast::{self, AccessExpr, BinaryOperator, Spanned, Subscript, UnaryOperator};
+use sqlparser::ast::{self, AccessExpr, BinaryOperator, Subscript, UnaryOperator};
 
 use crate::record::{Type, Value};
 use crate::sql::cast::{self, Strictness};
@@ -9,14 +9,14 @@ use crate::sql::{eval, front, functions, types};
 
 use super::literal::{constant, text};
 use super::scope::Relation;
-use super::{Binder, Bound, Reported};
+use super::{Binder, Bound, Reported, did_you_mean, place};
 
 impl Binder<'_> {
     /// Binds an expression over a relation's columns, and computes what is constant.
     pub(super) fn expr(&mut self, ast: &ast::Expr, scope: &Relation) -> Bound<Expr> {
         let bound = match ast {
             ast::Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. } => self.logic(ast, scope)?,
-            _ => self.deeper(ast.span(), |binder| binder.simple(ast, scope))?,
+            _ => self.deeper(place::of(ast), |binder| binder.simple(ast, scope))?,
         };
         Ok(eval::fold(bound, &self.settings))
     }
@@ -33,13 +33,13 @@ impl Binder<'_> {
         match bound.ty {
             Type::Boolean => Ok(bound),
             Type::Null => Ok(Expr { ty: Type::Boolean, ..bound }),
-            ref other => self.refuse(ast.span(), format!("{clause} must be a condition, this is {other}")),
+            ref other => self.refuse(place::of(ast), format!("{clause} must be a condition, this is {other}")),
         }
     }
 
     /// Calls a function or operator by its name.
     pub(super) fn resolve(&mut self, at: &ast::Expr, name: &str, args: Vec<Expr>) -> Bound<Expr> {
-        functions::resolve(name, args, &self.settings).or_else(|message| self.refuse(at.span(), message))
+        functions::resolve(name, args, &self.settings).or_else(|message| self.refuse(place::of(at), message))
     }
 
     fn operator(&mut self, at: &ast::Expr, name: &str, args: &[&ast::Expr], scope: &Relation) -> Bound<Expr> {
@@ -98,7 +98,7 @@ impl Binder<'_> {
             E::Array(array) => self.operator(ast, "ARRAY", &array.elem.iter().collect::<Vec<_>>(), scope),
             E::Tuple(parts) => self.operator(ast, "ROW", &parts.iter().collect::<Vec<_>>(), scope),
             E::Exists { .. } | E::InSubquery { .. } | E::Subquery(_) => self.refuse(
-                ast.span(),
+                place::of(ast),
                 "a subquery in an expression (IN, EXISTS, a single value) needs a join, which is not supported: write the \
                  values out, or filter in a view",
             ),
@@ -181,9 +181,9 @@ impl Binder<'_> {
                 self.operator(ast, "OVERLAY", &args, scope)
             }
             E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
-                self.refuse(ast.span(), "GROUPING SETS, CUBE and ROLLUP are not supported: write an INSERT for each grouping")
+                self.refuse(place::of(ast), "GROUPING SETS, CUBE and ROLLUP are not supported: write an INSERT for each grouping")
             }
-            other => self.refuse(other.span(), format!("the expression {} is not supported", brief(other))),
+            other => self.refuse(place::of(other), format!("the expression {} is not supported", brief(other))),
         }
     }
 
@@ -194,7 +194,7 @@ impl Binder<'_> {
             ast::CeilFloorKind::DateTimeField(field) => args.push(text(&field.to_string().to_uppercase())),
             ast::CeilFloorKind::Scale(_) => {
                 let message = format!("{name} with a number of digits is not supported: use ROUND or TRUNCATE");
-                return self.refuse(ast.span(), message);
+                return self.refuse(place::of(ast), message);
             }
         }
         self.resolve(ast, name, args)
@@ -229,7 +229,7 @@ impl Binder<'_> {
             B::LtEq => "<=",
             B::Eq => "=",
             B::NotEq => "<>",
-            other => return self.refuse(ast.span(), format!("the operator {other} is not supported")),
+            other => return self.refuse(place::of(ast), format!("the operator {other} is not supported")),
         };
         self.resolve(ast, name, args)
     }
@@ -246,7 +246,7 @@ impl Binder<'_> {
             UnaryOperator::Not => self.resolve(ast, "NOT", vec![of]),
             UnaryOperator::Minus => self.resolve(ast, "NEGATE", vec![of]),
             UnaryOperator::Plus if types::is_numeric(&of.ty) => Ok(of),
-            other => self.refuse(ast.span(), format!("the operator {other} is not supported on {}", of.ty)),
+            other => self.refuse(place::of(ast), format!("the operator {other} is not supported on {}", of.ty)),
         }
     }
 
@@ -259,13 +259,13 @@ impl Binder<'_> {
         scope: &Relation,
     ) -> Bound<Expr> {
         let of = self.expr(of, scope)?;
-        let ty = front::type_of(ty).or_else(|message| self.refuse(ast.span(), message))?;
+        let ty = front::type_of(ty).or_else(|message| self.refuse(place::of(ast), message))?;
         let strictness = match kind {
             ast::CastKind::TryCast | ast::CastKind::SafeCast => Strictness::Lenient,
             _ if self.settings.legacy_cast => Strictness::Lenient,
             _ => Strictness::Strict,
         };
-        cast::cast(of, &ty, strictness).or_else(|message| self.refuse(ast.span(), message))
+        cast::cast(of, &ty, strictness).or_else(|message| self.refuse(place::of(ast), message))
     }
 
     fn case(
@@ -297,9 +297,9 @@ impl Binder<'_> {
         let Some(ty) = types::common(&results) else {
             let listed: Vec<String> = results.iter().map(Type::to_string).collect();
             let message = format!("illegal mixing of types in CASE: {} have no common type; CAST them", listed.join(", "));
-            return self.refuse(ast.span(), message);
+            return self.refuse(place::of(ast), message);
         };
-        let mut typed = |expr: Expr| cast::implicit(expr, &ty).or_else(|message| self.refuse(ast.span(), message));
+        let mut typed = |expr: Expr| cast::implicit(expr, &ty).or_else(|message| self.refuse(place::of(ast), message));
         let mut cast_branches = Vec::new();
         for (condition, result) in branches {
             cast_branches.push((condition, typed(result)?));
@@ -311,7 +311,7 @@ impl Binder<'_> {
     /// `table.column`, `column.field`, `table.column.field`.
     fn path(&mut self, ast: &ast::Expr, parts: &[ast::Ident], scope: &Relation) -> Bound<Expr> {
         let [first, second, rest @ ..] = parts else {
-            return self.refuse(ast.span(), "a name was expected");
+            return self.refuse(place::of(ast), "a name was expected");
         };
         if let Some(column) = self.qualified(scope, first, second) {
             let column = column?;
@@ -321,7 +321,7 @@ impl Binder<'_> {
         let is_column = self.find(first, scope.columns.iter().map(|visible| (visible.name.as_str(), visible.column)));
         let Ok(column) = is_column else {
             let tables = scope.columns.iter().filter_map(|visible| visible.table.as_deref());
-            let hint = super::did_you_mean(super::nearest(&first.value, tables));
+            let hint = did_you_mean(&first.value, tables);
             return self.refuse(first.span, format!("table '{}' not found{hint}", first.value));
         };
         let column = self.graph.column(scope.node, column);
@@ -357,7 +357,7 @@ impl Binder<'_> {
                     let index = self.expr(index, scope)?;
                     self.resolve(ast, "ITEM", vec![of, index])?
                 }
-                other => return self.refuse(ast.span(), format!("{other} is not supported")),
+                other => return self.refuse(place::of(ast), format!("{other} is not supported")),
             };
         }
         Ok(of)

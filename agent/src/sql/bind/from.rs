@@ -1,9 +1,9 @@
 //! FROM: tables, views, subqueries, window functions, and arrays that become rows. Joins of tables are refused.
 
-use sqlparser::ast::{self, Join, JoinConstraint, JoinOperator, Spanned, TableAlias, TableFactor, TableWithJoins};
+use sqlparser::ast::{self, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins};
 
 use super::scope::Relation;
-use super::{Binder, Bound, call, window};
+use super::{Binder, Bound, call, place, window};
 
 const NO_JOINS: &str = "joins of tables are not supported: write the fields into one source before they get here, or load both \
                         and join by a lookup in Elasticsearch (an enrich policy). CROSS JOIN UNNEST(array) AS t(x) is";
@@ -39,9 +39,9 @@ impl Binder<'_> {
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) if is_true(constraint) => true,
             _ if super::unnest::is_rows(&join.relation) => {
                 let message = "rows of an array are joined by CROSS JOIN, or by LEFT JOIN … ON TRUE; conditions go into WHERE";
-                return self.refuse(join.relation.span(), message);
+                return self.refuse(place::of_factor(&join.relation), message);
             }
-            _ => return self.refuse(join.relation.span(), NO_JOINS),
+            _ => return self.refuse(place::of_factor(&join.relation), NO_JOINS),
         };
         self.join_rows(left, &join.relation, outer)
     }
@@ -50,7 +50,7 @@ impl Binder<'_> {
         if !super::unnest::is_rows(right) {
             // Errors in the other side are worth saying too.
             let _ = self.factor(right);
-            return self.refuse(right.span(), NO_JOINS);
+            return self.refuse(place::of_factor(right), NO_JOINS);
         }
         let left = self.no_rank(left)?;
         self.unnest(left, right, outer)
@@ -63,7 +63,7 @@ impl Binder<'_> {
             {
                 if version.is_some() {
                     let message = "FOR SYSTEM_TIME AS OF (a temporal join or time travel) is not supported";
-                    return self.refuse(factor.span(), message);
+                    return self.refuse(place::of_factor(factor), message);
                 }
                 let relation = self.relation(name)?;
                 match alias {
@@ -85,7 +85,7 @@ impl Binder<'_> {
                 self.maybe_aliased(relation, alias.as_ref())
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
-                let relation = self.deeper(factor.span(), |binder| binder.table_with_joins(table_with_joins))?;
+                let relation = self.deeper(place::of_factor(factor), |binder| binder.table_with_joins(table_with_joins))?;
                 self.maybe_aliased(relation, alias.as_ref())
             }
             other => self.unsupported(other),
@@ -115,7 +115,7 @@ impl Binder<'_> {
             }
             other => format!("{other} is not supported in FROM"),
         };
-        self.refuse(factor.span(), message)
+        self.refuse(place::of_factor(factor), message)
     }
 
     fn maybe_aliased(&mut self, relation: Relation, alias: Option<&TableAlias>) -> Bound<Relation> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sqlparser::ast::{self, GroupByExpr, Spanned};
+use sqlparser::ast::{self, GroupByExpr};
 use sqlparser::tokenizer::Span;
 
 use crate::record::Type;
@@ -14,7 +14,7 @@ use super::graph::Part;
 use super::rewrite;
 use super::scope::Relation;
 use super::window::GroupWindow;
-use super::{Binder, Bound, call};
+use super::{Binder, Bound, call, place};
 
 /// What a GROUP BY says.
 #[derive(Default)]
@@ -26,10 +26,10 @@ pub(super) struct Groups {
 impl Binder<'_> {
     pub(super) fn groups(&mut self, group_by: &GroupByExpr, scope: &Relation, items: &[ast::SelectItem]) -> Bound<Groups> {
         let GroupByExpr::Expressions(asts, modifiers) = group_by else {
-            return self.refuse(group_by.span(), "GROUP BY ALL is not supported: name the columns");
+            return self.refuse(place::of_group_by(group_by), "GROUP BY ALL is not supported: name the columns");
         };
         if !modifiers.is_empty() {
-            return self.refuse(group_by.span(), "WITH ROLLUP and its like are not supported: write an INSERT for each grouping");
+            return self.refuse(place::of_group_by(group_by), "WITH ROLLUP and its like are not supported: write an INSERT for each grouping");
         }
         let mut groups = Groups::default();
         let mut failed = None;
@@ -52,12 +52,12 @@ impl Binder<'_> {
             }
             ast::Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
                 let message = format!("GROUP BY {value} groups by a constant: name the column or write the expression out");
-                return self.refuse(ast.span(), message);
+                return self.refuse(place::of(ast), message);
             }
             ast::Expr::Function(function) if super::window::is_group_window(&call::name(function)) => {
                 let window = self.group_window(&call::name(function), function, scope)?;
                 if groups.window.replace(window).is_some() {
-                    return self.refuse(ast.span(), "there can be only one window in GROUP BY");
+                    return self.refuse(place::of(ast), "there can be only one window in GROUP BY");
                 }
                 return Ok(());
             }
@@ -80,7 +80,7 @@ impl Binder<'_> {
         }
         let expr = self.expr(ast, scope)?;
         if matches!(expr.ty, Type::Map(..) | Type::Multiset(_)) {
-            return self.refuse(ast.span(), format!("rows can't be grouped by a {}", expr.ty));
+            return self.refuse(place::of(ast), format!("rows can't be grouped by a {}", expr.ty));
         }
         if !groups.keys.contains(&expr) {
             groups.keys.push(expr);

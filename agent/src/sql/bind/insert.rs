@@ -11,7 +11,7 @@ use crate::sql::script::{ColumnKind, Insert, Name, Table};
 use super::catalog::{Named, ident};
 use super::literal::constant;
 use super::scope::Relation;
-use super::{Binder, Bound, Reported, did_you_mean, nearest};
+use super::{Binder, Bound, Reported, did_you_mean};
 
 /// A column that the sink writes.
 pub(super) struct SinkColumn<'t> {
@@ -123,7 +123,7 @@ impl<'a> Binder<'a> {
             match self.find(&written, columns.iter().enumerate().map(|(i, column)| (column.name.text.as_str(), i))) {
                 Ok(column) => key.push(column),
                 Err(_) => {
-                    let hint = did_you_mean(nearest(&name.text, columns.iter().map(|column| column.name.text.as_str())));
+                    let hint = did_you_mean(&name.text, columns.iter().map(|column| column.name.text.as_str()));
                     let message = format!("PRIMARY KEY: table '{}' has no column '{}'{hint}", table.name.text, name.text);
                     return self.refuse_name(name, message);
                 }
@@ -181,7 +181,7 @@ impl<'a> Binder<'a> {
                 }
                 Ok(column) => targets.push(column),
                 Err(_) => {
-                    let hint = did_you_mean(nearest(&name.text, columns.iter().map(|column| column.name.text.as_str())));
+                    let hint = did_you_mean(&name.text, columns.iter().map(|column| column.name.text.as_str()));
                     let message = format!("table '{}' has no column '{}' to write to{hint}", table.name.text, name.text);
                     return self.refuse_name(name, message);
                 }

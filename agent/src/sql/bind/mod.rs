@@ -15,6 +15,7 @@ mod insert;
 mod key;
 mod literal;
 mod optimize;
+mod place;
 mod prune;
 mod rank;
 mod rewrite;

@@ -12,7 +12,7 @@ use super::graph::Part;
 use super::literal::constant;
 use super::rewrite;
 use super::scope::{Rank, Relation};
-use super::{Binder, Bound, call};
+use super::{Binder, Bound, call, place};
 
 /// A `ROW_NUMBER()` over columns of the projection's input.
 pub(super) struct RowNumber {
@@ -36,7 +36,7 @@ pub(super) fn one() -> Expr {
 
 impl Binder<'_> {
     pub(super) fn row_number(&mut self, function: &ast::Function, scope: &Relation) -> Bound<RowNumber> {
-        let at = function.span();
+        let at = place::of_function(function);
         let Some(WindowType::WindowSpec(spec)) = &function.over else {
             return self.refuse(at, "named windows are not supported: write OVER (PARTITION BY … ORDER BY …)");
         };

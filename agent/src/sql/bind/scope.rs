@@ -5,7 +5,7 @@ use sqlparser::tokenizer::Span;
 
 use crate::sql::plan::Order;
 
-use super::{Binder, Bound, did_you_mean, nearest};
+use super::{Binder, Bound, did_you_mean};
 
 /// A node with the names of its columns.
 #[derive(Clone, Debug, Default)]
@@ -107,9 +107,9 @@ impl Binder<'_> {
         let names = || scope.columns.iter().map(|visible| visible.name.as_str());
         let hint = match names().find(|known| known.eq_ignore_ascii_case(&name.value)) {
             Some(other) => format!(", did you mean '{other}'? (column names are case-sensitive)"),
-            None => match nearest(&name.value, names()) {
-                Some(other) => did_you_mean(Some(other)),
-                None => {
+            None => match did_you_mean(&name.value, names()) {
+                near if !near.is_empty() => near,
+                _ => {
                     let some: Vec<&str> = names().take(12).collect();
                     let more = if names().count() > 12 { ", …" } else { "" };
                     format!("; there are {}{more}", if some.is_empty() { "none".to_owned() } else { some.join(", ") })

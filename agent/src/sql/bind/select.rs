@@ -13,7 +13,7 @@ use super::group::Groups;
 use super::rank::{self, RowNumber};
 use super::rewrite;
 use super::scope::{Relation, Visible};
-use super::{Binder, Bound, Reported, call};
+use super::{Binder, Bound, Reported, call, place};
 
 /// One column of a SELECT list.
 struct Listed {
@@ -31,7 +31,7 @@ impl Binder<'_> {
     pub(super) fn query(&mut self, query: &ast::Query) -> Bound<Relation> {
         let calls = self.calls.take();
         let ctes = self.ctes.len();
-        let bound = self.deeper(query.span(), |binder| binder.query_inside(query));
+        let bound = self.deeper(place::of_query(query), |binder| binder.query_inside(query));
         self.ctes.truncate(ctes);
         self.calls = calls;
         bound
@@ -45,7 +45,7 @@ impl Binder<'_> {
         }
         if query.limit_clause.is_some() || query.fetch.is_some() {
             let message = "LIMIT, OFFSET and FETCH are not supported: a stream has no end. To look at a few rows, use `try`";
-            return self.refuse(query.limit_clause.as_ref().map_or_else(|| query.span(), Spanned::span), message);
+            return self.refuse(place::of_query(query), message);
         }
         let odd = !query.locks.is_empty()
             || query.for_clause.is_some()
@@ -53,7 +53,7 @@ impl Binder<'_> {
             || query.format_clause.is_some()
             || !query.pipe_operators.is_empty();
         if odd {
-            return self.refuse(query.span(), "this clause at the end of a query is not part of Flink SQL");
+            return self.refuse(place::of_query(query), "this clause at the end of a query is not part of Flink SQL");
         }
         if let Some(with) = &query.with {
             if with.recursive {
@@ -70,17 +70,17 @@ impl Binder<'_> {
 
     fn set(&mut self, set: &SetExpr) -> Bound<Relation> {
         match set {
-            SetExpr::Select(select) => self.deeper(select.span(), |binder| binder.select(select)),
+            SetExpr::Select(select) => self.deeper(select.select_token.0.span, |binder| binder.select(select)),
             SetExpr::Query(query) => self.query(query),
             SetExpr::SetOperation { left, op, set_quantifier, right } => {
-                self.deeper(set.span(), |binder| binder.union(set, left, *op, *set_quantifier, right))
+                self.deeper(place::of_set(set), |binder| binder.union(set, left, *op, *set_quantifier, right))
             }
             SetExpr::Values(_) => {
                 let message = "VALUES is not supported: rows come from source tables, here from files";
-                self.refuse(set.span(), message)
+                self.refuse(place::of_set(set), message)
             }
-            SetExpr::Table(_) => self.refuse(set.span(), "TABLE t is not supported here: write SELECT * FROM t"),
-            _ => self.refuse(set.span(), "a query was expected here: SELECT … FROM …"),
+            SetExpr::Table(_) => self.refuse(place::of_set(set), "TABLE t is not supported here: write SELECT * FROM t"),
+            _ => self.refuse(place::of_set(set), "a query was expected here: SELECT … FROM …"),
         }
     }
 
@@ -90,10 +90,10 @@ impl Binder<'_> {
                 "{op} is not supported: it is a join of what has been and what will come; filter with WHERE, or load both sides \
                  and compare them in Elasticsearch"
             );
-            return self.refuse(right.span(), message);
+            return self.refuse(place::of_set(right), message);
         }
         if !matches!(quantifier, SetQuantifier::All | SetQuantifier::None | SetQuantifier::Distinct) {
-            return self.refuse(at.span(), format!("UNION {quantifier} is not supported: write UNION ALL"));
+            return self.refuse(place::of_set(at), format!("UNION {quantifier} is not supported: write UNION ALL"));
         }
         let (left, right_bound) = (self.set(left), self.set(right));
         let (left, right_bound) = (self.no_rank(left?)?, self.no_rank(right_bound?)?);
@@ -103,17 +103,17 @@ impl Binder<'_> {
                 left.columns.len(),
                 right_bound.columns.len()
             );
-            return self.refuse(right.span(), message);
+            return self.refuse(place::of_set(right), message);
         }
         let relation = self.union_node(right, left, right_bound)?;
-        if quantifier == SetQuantifier::All { Ok(relation) } else { self.distinct(at.span(), relation) }
+        if quantifier == SetQuantifier::All { Ok(relation) } else { self.distinct(place::of_set(at), relation) }
     }
 
     fn union_node(&mut self, at: &SetExpr, left: Relation, right: Relation) -> Bound<Relation> {
         if [left.node, right.node].iter().any(|node| *self.graph.changes(*node) != Changelog::Append) {
             let message = "UNION of changing results (GROUP BY without a window, ROW_NUMBER) is not supported: write an INSERT \
                            for each side";
-            return self.refuse(at.span(), message);
+            return self.refuse(place::of_set(at), message);
         }
         let mut types = Vec::new();
         for (i, (a, b)) in left.columns.iter().zip(&right.columns).enumerate() {
@@ -123,7 +123,7 @@ impl Binder<'_> {
                 Some(ty) => types.push(ty),
                 None => {
                     let message = format!("type mismatch in column {} of UNION: {a} and {b} have no common type; CAST one of them", i + 1);
-                    return self.refuse(at.span(), message);
+                    return self.refuse(place::of_set(at), message);
                 }
             }
         }
@@ -165,7 +165,7 @@ impl Binder<'_> {
             let column = self.graph.column(side.node, visible.column);
             as_it_is &= visible.column == i && column.ty == *ty;
             let column = if column.ty == *ty { Ok(column) } else { cast::implicit(column, ty) };
-            named.push((name.name.clone(), column.or_else(|message| self.refuse(at.span(), message))?));
+            named.push((name.name.clone(), column.or_else(|message| self.refuse(place::of_set(at), message))?));
         }
         Ok(if as_it_is { side.node } else { self.graph.project(side.node, named) })
     }
@@ -173,7 +173,7 @@ impl Binder<'_> {
     fn select(&mut self, select: &ast::Select) -> Bound<Relation> {
         self.refuse_clauses(select)?;
         if select.from.is_empty() {
-            return self.refuse(select.span(), "SELECT without FROM is not supported: rows come from source tables");
+            return self.refuse(select.select_token.0.span, "SELECT without FROM is not supported: rows come from source tables");
         }
         let from = self.from(&select.from)?;
         let conditions = match &select.selection {
@@ -189,10 +189,10 @@ impl Binder<'_> {
             None | Some(ast::Distinct::All) => Ok(relation),
             Some(ast::Distinct::Distinct) => {
                 let relation = self.no_rank(relation)?;
-                self.distinct(select.span(), relation)
+                self.distinct(select.select_token.0.span, relation)
             }
             Some(ast::Distinct::On(_)) => {
-                self.refuse(select.span(), "DISTINCT ON is not supported: write ROW_NUMBER() … and WHERE rn = 1")
+                self.refuse(select.select_token.0.span, "DISTINCT ON is not supported: write ROW_NUMBER() … and WHERE rn = 1")
             }
         }
     }
@@ -222,7 +222,7 @@ impl Binder<'_> {
             (select.select_modifiers.is_some(), "this modifier of SELECT"),
         ];
         match odd.iter().find(|(there, _)| *there) {
-            Some((_, what)) => self.refuse(select.span(), format!("{what} is not supported")),
+            Some((_, what)) => self.refuse(select.select_token.0.span, format!("{what} is not supported")),
             None => Ok(()),
         }
     }
@@ -241,17 +241,17 @@ impl Binder<'_> {
         let mut scope = input.node;
         let grouped = !no_groups || !calls.list.is_empty() || having.is_some();
         if grouped {
-            let span = if no_groups { select.span() } else { select.group_by.span() };
+            let span = if no_groups { select.select_token.0.span } else { place::of_group_by(&select.group_by) };
             let (node, grouped) = self.aggregate_node(span, input, groups, calls)?;
             scope = node;
             let having = match (having, &select.having) {
-                (Some(having), Some(ast)) => Some(self.over_groups(ast.span(), having, &grouped, input)?),
+                (Some(having), Some(ast)) => Some(self.over_groups(place::of(ast), having, &grouped, input)?),
                 _ => None,
             };
             for Listed { at, item, .. } in &mut items {
                 let Item::Expr(expr) = item else {
                     let message = "ROW_NUMBER() beside GROUP BY is not supported: put the GROUP BY into a subquery of its own";
-                    return self.refuse(select.span(), message);
+                    return self.refuse(select.select_token.0.span, message);
                 };
                 *expr = self.over_groups(*at, expr.clone(), &grouped, input)?;
             }
@@ -300,7 +300,7 @@ impl Binder<'_> {
     }
 
     fn item(&mut self, item: &SelectItem, input: &Relation, items: &mut Vec<Listed>) -> Bound<()> {
-        let item_at = item.span();
+        let item_at = place::of_item(item);
         let (expr, name) = match item {
             SelectItem::ExprWithAlias { expr, alias } => (expr, alias.value.clone()),
             SelectItem::UnnamedExpr(expr) => (expr, name_of(expr).unwrap_or_else(|| format!("EXPR${}", items.len()))),
@@ -312,11 +312,11 @@ impl Binder<'_> {
                 return Ok(());
             }
             SelectItem::QualifiedWildcard(kind, options) if plain(options) => return self.all_of(kind, input, items),
-            other => return self.refuse(other.span(), format!("{other} is not supported: name the columns")),
+            other => return self.refuse(item_at, format!("{other} is not supported: name the columns")),
         };
         if let Some(function) = rank::is_row_number(expr) {
             if items.iter().any(|listed| matches!(listed.item, Item::RowNumber(_))) {
-                return self.refuse(function.span(), "there can be only one ROW_NUMBER() in a SELECT");
+                return self.refuse(place::of_function(function), "there can be only one ROW_NUMBER() in a SELECT");
             }
             let calls = self.calls.take();
             let number = self.row_number(function, input);
@@ -324,7 +324,7 @@ impl Binder<'_> {
             items.push(Listed { name, at: item_at, item: Item::RowNumber(number?) });
             return Ok(());
         }
-        items.push(Listed { name, at: expr.span(), item: Item::Expr(self.expr(expr, input)?) });
+        items.push(Listed { name, at: place::of(expr), item: Item::Expr(self.expr(expr, input)?) });
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::sql::plan::{Emission, Settings};
 use crate::sql::script::{Setting, SqlError};
 
-use super::{did_you_mean, nearest};
+use super::did_you_mean;
 
 /// What the settings of a script come to.
 pub(super) struct Read {
@@ -147,7 +147,7 @@ fn set(setting: &Setting, read: &mut Read, fire: &mut Fire) -> Result<(), (bool,
         }
         _ => {
             let known = OBEYED.into_iter().chain(NEEDLESS.into_iter().filter(|known| !known.ends_with('.')));
-            return Err((false, format!("unknown setting '{key}'{}", did_you_mean(nearest(key, known)))));
+            return Err((false, format!("unknown setting '{key}'{}", did_you_mean(key, known))));
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! A source table as it is read: its fields, then its computed columns, then its watermark.
 
-use sqlparser::ast::{self, Spanned};
+use sqlparser::ast::{self};
 
 use crate::plan::{ColumnFrom, TableColumn};
 use crate::record::{Type, Value};
@@ -12,7 +12,7 @@ use crate::sql::script::{ColumnKind, Name, Table, Watermark};
 
 use super::catalog::{ident, is_legacy};
 use super::scope::{Relation, Visible};
-use super::{Binder, Bound, Reported, did_you_mean, nearest};
+use super::{Binder, Bound, Reported, did_you_mean, place};
 
 /// What a source knows of a record: the key, other spellings of it, and its type.
 const METADATA: [(&str, &[&str], Type); 4] = [
@@ -115,7 +115,7 @@ impl Binder<'_> {
         let message = format!(
             "invalid metadata key '{key}' in column '{}'{}; there are {}",
             name.text,
-            did_you_mean(nearest(key, known.iter().copied())),
+            did_you_mean(key, known.iter().copied()),
             known.join(", ")
         );
         self.refuse_name(name, message)
@@ -150,7 +150,7 @@ impl Binder<'_> {
         let found = self.find(&written, named.iter().enumerate().map(|(i, (name, _))| (name.as_str(), i)));
         let Ok(i) = found else {
             let names = named.iter().map(|(name, _)| name.as_str());
-            let hint = did_you_mean(nearest(&watermark.column.text, names));
+            let hint = did_you_mean(&watermark.column.text, names);
             let message = format!("WATERMARK FOR '{}': table '{}' has no such column{hint}", watermark.column.text, table.name.text);
             return self.refuse_name(&watermark.column, message);
         };
@@ -195,7 +195,7 @@ impl Binder<'_> {
                 let offset = self.expr(offset, relation)?;
                 let Some(Value::Int(ms)) = super::rewrite::literal(&offset) else {
                     let message = "withOffset takes a column and a whole number of milliseconds";
-                    return self.refuse(watermark.expression.span(), message);
+                    return self.refuse(place::of(&watermark.expression), message);
                 };
                 let value = Value::Int(ms.saturating_mul(1000));
                 let interval = Expr { kind: ExprKind::Literal(value), ty: Type::IntervalTime };
@@ -203,14 +203,14 @@ impl Binder<'_> {
             }
             None => Ok(self.expr(&watermark.expression, relation)?),
         };
-        let bound = bound.or_else(|message| self.refuse(watermark.expression.span(), message))?;
+        let bound = bound.or_else(|message| self.refuse(place::of(&watermark.expression), message))?;
         match bound.ty {
             Type::Timestamp(3) | Type::TimestampLtz(3) => Ok(bound),
             Type::Timestamp(_) => self.to_millis(bound, &Type::Timestamp(3)),
             Type::TimestampLtz(_) => self.to_millis(bound, &Type::TimestampLtz(3)),
             other => {
                 let message = format!("a watermark must be a TIMESTAMP(3) or TIMESTAMP_LTZ(3), this is {other}");
-                self.refuse(watermark.expression.span(), message)
+                self.refuse(place::of(&watermark.expression), message)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Arrays that become rows: `UNNEST(array) AS t(x)` and `LATERAL TABLE(STRING_SPLIT(text, ',')) AS t(x)`.
 
-use sqlparser::ast::{self, Spanned, TableAlias, TableFactor};
+use sqlparser::ast::{self, TableAlias, TableFactor};
 
 use crate::record::Type;
 use crate::sql::expr::Expr;
@@ -8,7 +8,7 @@ use crate::sql::plan::{Changelog, Node, NodeKind};
 
 use super::group::field;
 use super::scope::{Relation, Visible};
-use super::{Binder, Bound, call};
+use super::{Binder, Bound, call, did_you_mean, place};
 
 /// Table functions: functions whose array's elements are the rows.
 const TABLE_FUNCTIONS: [&str; 1] = ["STRING_SPLIT"];
@@ -30,12 +30,12 @@ impl Binder<'_> {
     pub(super) fn unnest(&mut self, left: Relation, factor: &TableFactor, outer: bool) -> Bound<Relation> {
         if *self.graph.changes(left.node) != Changelog::Append {
             let message = "rows of an array of changing results (GROUP BY without a window) are not supported: unnest the source";
-            return self.refuse(factor.span(), message);
+            return self.refuse(place::of_factor(factor), message);
         }
         let (array, alias) = match factor {
             TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false } => {
                 let [array] = array_exprs.as_slice() else {
-                    return self.refuse(factor.span(), "UNNEST takes one array");
+                    return self.refuse(place::of_factor(factor), "UNNEST takes one array");
                 };
                 (self.expr(array, &left)?, alias)
             }
@@ -43,13 +43,13 @@ impl Binder<'_> {
             TableFactor::Function { name, args, with_ordinality: false, alias, .. } => {
                 (self.lateral(factor, name, args, &left)?, alias)
             }
-            _ => return self.refuse(factor.span(), "UNNEST … WITH ORDINALITY or OFFSET is not supported"),
+            _ => return self.refuse(place::of_factor(factor), "UNNEST … WITH ORDINALITY or OFFSET is not supported"),
         };
         let elements = match self.elements(&array.ty) {
             Some(elements) => elements,
             None => {
                 let message = format!("UNNEST takes an ARRAY, MAP or MULTISET, this is {}", array.ty);
-                return self.refuse(factor.span(), message);
+                return self.refuse(place::of_factor(factor), message);
             }
         };
         self.unnest_node(left, array, elements, alias.as_ref(), outer)
@@ -61,7 +61,7 @@ impl Binder<'_> {
             [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr))] if name.to_string().eq_ignore_ascii_case("TABLE") => {
                 self.table_function(expr, left)
             }
-            _ => self.refuse(factor.span(), format!("write LATERAL TABLE({name}(…)) AS t(x)")),
+            _ => self.refuse(place::of_factor(factor), format!("write LATERAL TABLE({name}(…)) AS t(x)")),
         }
     }
 
@@ -73,12 +73,12 @@ impl Binder<'_> {
         if TABLE_FUNCTIONS.contains(&name.as_str()) {
             return self.expr(expr, left);
         }
-        let hint = super::did_you_mean(super::nearest(&name, TABLE_FUNCTIONS));
+        let hint = did_you_mean(&name, TABLE_FUNCTIONS);
         let message = format!(
             "the table function {name} is not supported{hint}; there is {}, and UNNEST(array)",
             TABLE_FUNCTIONS.join(", ")
         );
-        self.refuse(expr.span(), message)
+        self.refuse(place::of(expr), message)
     }
 
     /// Names and types of the columns that an element becomes.

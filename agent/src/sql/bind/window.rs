@@ -1,7 +1,7 @@
 //! Windows: TUMBLE, HOP and SESSION in GROUP BY with their helpers, the window functions in FROM, and how an
 //! aggregate takes these up.
 
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, Spanned};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 use sqlparser::tokenizer::Span;
 
 use crate::record::{Type, Value};
@@ -15,7 +15,7 @@ use super::graph::Part;
 use super::group::{Planned, field};
 use super::rewrite;
 use super::scope::{Relation, Visible};
-use super::{Binder, Bound};
+use super::{Binder, Bound, place};
 
 /// A window over a column of an input.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,7 @@ pub(super) fn is_window_function(name: &str) -> bool {
 impl Binder<'_> {
     /// `TUMBLE(ts, INTERVAL '1' MINUTE)` as a grouping expression.
     pub(super) fn group_window(&mut self, name: &str, function: &ast::Function, scope: &Relation) -> Bound<GroupWindow> {
-        let span = function.span();
+        let span = place::of_function(function);
         let usage = match name {
             "TUMBLE" => "TUMBLE(time column, size)",
             "HOP" => "HOP(time column, slide, size)",
@@ -73,7 +73,7 @@ impl Binder<'_> {
                 let message = format!(
                     "{name} takes constant intervals of days or less, of at least a millisecond, such as INTERVAL '1' MINUTE"
                 );
-                self.refuse(ast.span(), message)
+                self.refuse(place::of(ast), message)
             }
         }
     }
@@ -120,7 +120,7 @@ impl Binder<'_> {
                 "{window} has its place in GROUP BY; in SELECT write {window}_START, {window}_END or {window}_ROWTIME with the \
                  same arguments"
             );
-            return Some(self.refuse(ast.span(), message));
+            return Some(self.refuse(place::of(ast), message));
         }
         Some(self.bound_helper(window, part, function, scope))
     }
@@ -134,7 +134,7 @@ impl Binder<'_> {
         let meant = meant?;
         if grouped.as_ref() != Some(&meant) {
             let message = format!("{window}_{part} needs a GROUP BY {window}(…) with just the same arguments");
-            return self.refuse(function.span(), message);
+            return self.refuse(place::of_function(function), message);
         }
         let time = self.graph.fields(scope.node).get(meant.time).map_or(Type::Timestamp(3), |field| field.ty.clone());
         match part {
@@ -142,13 +142,13 @@ impl Binder<'_> {
             "END" => Ok(window_part(Part::End, Type::Timestamp(3))),
             "ROWTIME" => Ok(window_part(Part::Time, time)),
             _ => functions::resolve("PROCTIME", Vec::new(), &self.settings)
-                .or_else(|message| self.refuse(function.span(), message)),
+                .or_else(|message| self.refuse(place::of_function(function), message)),
         }
     }
 
     /// `TUMBLE(TABLE t, DESCRIPTOR(ts), size)` and its kin in FROM.
     pub(super) fn window_function(&mut self, function: &ast::Function) -> Bound<Relation> {
-        let span = function.span();
+        let span = place::of_function(function);
         let name = call::name(function);
         let (usage, parameters): (&str, &[&str]) = match name.as_str() {
             "TUMBLE" => ("TUMBLE(TABLE t, DESCRIPTOR(ts), size [, offset])", &["SIZE", "OFFSET"]),
@@ -168,7 +168,7 @@ impl Binder<'_> {
         };
         let Some([time]) = time.as_deref() else { return self.refuse(span, format!("expected {usage}")) };
         let bound = self.expr(time, &relation)?;
-        let time = self.time_column(time.span(), bound, relation.node)?;
+        let time = self.time_column(place::of(time), bound, relation.node)?;
         let mut sizes = Vec::new();
         let mut offset = 0;
         for (parameter, given) in parameters.iter().zip(given.iter().skip(2)) {
@@ -196,7 +196,7 @@ impl Binder<'_> {
         let bound = self.expr(ast, scope)?;
         match (rewrite::literal(&bound), &bound.ty) {
             (Some(Value::Int(micros)), Type::IntervalTime) => Ok(*micros),
-            _ => self.refuse(ast.span(), "a window's offset is a constant interval such as INTERVAL '8' HOUR"),
+            _ => self.refuse(place::of(ast), "a window's offset is a constant interval such as INTERVAL '8' HOUR"),
         }
     }
 
@@ -207,7 +207,7 @@ impl Binder<'_> {
                 let args = arguments(function).unwrap_or_default();
                 match args.split_first() {
                     Some((table, keys)) => (*table, keys.to_vec()),
-                    None => return self.refuse(data.span(), format!("expected {usage}")),
+                    None => return self.refuse(place::of(data), format!("expected {usage}")),
                 }
             }
             other => (other, Vec::new()),
@@ -215,7 +215,7 @@ impl Binder<'_> {
         let parts = match table {
             ast::Expr::Identifier(name) => vec![name.clone()],
             ast::Expr::CompoundIdentifier(parts) => parts.clone(),
-            _ => return self.refuse(data.span(), format!("expected {usage}; put a subquery into a view first")),
+            _ => return self.refuse(place::of(data), format!("expected {usage}; put a subquery into a view first")),
         };
         let name = parts.last().map(|last| last.value.clone());
         let relation = self.relation(&ast::ObjectName::from(parts))?.named(name.as_deref());
@@ -224,7 +224,7 @@ impl Binder<'_> {
         for key in keys {
             match self.expr(key, &relation)?.kind {
                 ExprKind::Column(column) => columns.push(column),
-                _ => return self.refuse(key.span(), "PARTITION BY takes columns here"),
+                _ => return self.refuse(place::of(key), "PARTITION BY takes columns here"),
             }
         }
         Ok((relation, columns))
