@@ -28,6 +28,9 @@ mod decode;
 #[allow(dead_code, unused_imports)]
 mod sql;
 
+#[allow(dead_code, unused_imports)]
+mod query;
+
 // 3. Documents become gzip bulk bodies (pure).
 mod encode;
 

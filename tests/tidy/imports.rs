@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sd_notify", &["agent/src/commands/"]),
     ("simdutf8", &["agent/src/decode/"]),
     ("sqlparser", &["agent/src/sql/"]),
+    ("hashbrown", &["agent/src/query/"]),
 ];
 
 /// The room that a path of the agent belongs to: `agent/src/store/frame.rs` → `store`.

@@ -58,7 +58,8 @@ impl Aggregation {
     ) -> Result<Aggregation, String> {
         let ty = |column: &usize| input.fields.get(*column).map(|field| field.ty.clone()).unwrap_or(Type::Null);
         let key_types: Vec<Type> = plan.keys.iter().map(ty).collect();
-        let single_int = matches!(key_types.as_slice(), [one] if matches!(Column::of(one, 0).data, crate::record::Data::Int(_)));
+        let single_int =
+            matches!(key_types.as_slice(), [one] if matches!(Column::of(one, 0).data, crate::record::Data::Int(_)));
         let session = plan.window.as_ref().is_some_and(|window| matches!(window.kind, WindowKind::Session { .. }));
         let ttl = if plan.window.is_some() { 0 } else { settings.state_ttl.as_micros() as i64 };
         let lateness = if plan.window.is_some() { settings.allowed_lateness.as_micros() as i64 } else { 0 };
@@ -329,8 +330,7 @@ impl Aggregation {
             }
         }
         self.pending = wait;
-        if due.iter().any(|group| self.wall.closes_at(self.groups.spans[*group as usize].1) > self.closed)
-            || after > 0
+        if due.iter().any(|group| self.wall.closes_at(self.groups.spans[*group as usize].1) > self.closed) || after > 0
         {
             self.emitted_at = now;
         }
@@ -381,8 +381,11 @@ impl Aggregation {
             self.swept = if self.swept + 1 < slots { self.swept + 1 } else { 0 };
             let (group, at) = (self.swept, self.swept as usize);
             let over = self.groups.seen[at].saturating_add(self.ttl) <= now;
-            if over && self.groups.is_alive(group) && self.groups.is_stored(group)
-                && self.groups.changed[at] <= delivered && !self.groups.is_dirty(group)
+            if over
+                && self.groups.is_alive(group)
+                && self.groups.is_stored(group)
+                && self.groups.changed[at] <= delivered
+                && !self.groups.is_dirty(group)
             {
                 self.groups.forget(&mut self.plain, group);
                 self.bury(group);

@@ -33,7 +33,7 @@ pub(super) struct Firsts {
     heap: usize,
     /// Groups by the watermark that closes their window.
     open: BTreeMap<i64, Vec<u32>>,
-    closed: i64,
+    pub(super) closed: i64,
     swept: u32,
     pub(super) late: u64,
 }

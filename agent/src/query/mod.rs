@@ -22,5 +22,8 @@ mod sessions;
 mod stored;
 mod windows;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use engine::{Counts, Cursor, Engine, StepResult, Tick};
 pub(crate) use program::{Prepared, Program};

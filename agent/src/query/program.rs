@@ -147,8 +147,7 @@ impl Program {
     /// Everything that needs no state, for rows of one source of `Query::scans[scan]`.
     pub(crate) fn prepare(&self, scan: usize, batch: Batch, cx: &mut Context) -> Prepared {
         let source = batch.origin.as_ref().map(|origin| origin.source);
-        let mut prepared =
-            Prepared { source, inputs: Vec::new(), advances: Vec::new(), facts: Facts::default() };
+        let mut prepared = Prepared { source, inputs: Vec::new(), advances: Vec::new(), facts: Facts::default() };
         let mut waiting: Vec<Vec<Flow>> = vec![Vec::new(); self.query.nodes.len()];
         let mut rows = Some(batch);
         let last = self.scans_of(scan).last();
@@ -179,13 +178,7 @@ impl Program {
     }
 
     /// Hands a node's rows to all who take them.
-    pub(super) fn route(
-        &self,
-        n: usize,
-        flow: Flow,
-        waiting: &mut [Vec<Flow>],
-        mut output: impl FnMut(usize, Flow),
-    ) {
+    pub(super) fn route(&self, n: usize, flow: Flow, waiting: &mut [Vec<Flow>], mut output: impl FnMut(usize, Flow)) {
         let Some((last, others)) = self.consumers[n].split_last() else { return };
         let mut hand = |target: &Target, flow: Flow| match *target {
             Target::Node(m) => waiting[m].push(flow),
@@ -247,8 +240,7 @@ fn inputs(kind: &NodeKind) -> Vec<usize> {
 
 /// Rows of one table that come by two ways are put together in the order of their records, as they would arrive.
 fn union(flows: Vec<Flow>, ways: usize) -> Vec<Flow> {
-    let (mut flows, others): (Vec<Flow>, Vec<Flow>) =
-        flows.into_iter().partition(|flow| flow.batch.origin.is_some());
+    let (mut flows, others): (Vec<Flow>, Vec<Flow>) = flows.into_iter().partition(|flow| flow.batch.origin.is_some());
     for (way, flow) in flows.iter_mut().enumerate() {
         // The same record by two ways is two rows.
         let Some(origin) = &mut flow.batch.origin else { continue };
@@ -275,7 +267,8 @@ fn share(mut query: Query) -> Query {
     for n in 0..query.nodes.len() {
         let mut node = query.nodes[n].clone();
         rename(&mut node.kind, &same);
-        let first = if repeatable(&node.kind) { query.nodes[..n].iter().position(|other| *other == node) } else { None };
+        let first =
+            if repeatable(&node.kind) { query.nodes[..n].iter().position(|other| *other == node) } else { None };
         query.nodes[n] = node;
         same.push(first.unwrap_or(n));
     }

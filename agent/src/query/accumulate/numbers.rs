@@ -55,12 +55,7 @@ impl<T: Clone + Default> Fold<T> {
         value.inspect(|value| put(value, out));
     }
 
-    pub(super) fn load(
-        &mut self,
-        group: u32,
-        input: &mut &[u8],
-        read: impl Fn(&mut &[u8]) -> Option<T>,
-    ) -> Option<()> {
+    pub(super) fn load(&mut self, group: u32, input: &mut &[u8], read: impl Fn(&mut &[u8]) -> Option<T>) -> Option<()> {
         let [has] = codec::fixed(input)?;
         let value = if has == 1 { Some(read(input)?) } else { None };
         self.set(group, value);
@@ -162,12 +157,7 @@ impl<T: Copy + Default> Means<T> {
         put(self.sums[group as usize], out);
     }
 
-    pub(super) fn load(
-        &mut self,
-        group: u32,
-        input: &mut &[u8],
-        read: impl Fn(&mut &[u8]) -> Option<T>,
-    ) -> Option<()> {
+    pub(super) fn load(&mut self, group: u32, input: &mut &[u8], read: impl Fn(&mut &[u8]) -> Option<T>) -> Option<()> {
         self.counts[group as usize] = codec::signed(input)?;
         self.sums[group as usize] = read(input)?;
         Some(())

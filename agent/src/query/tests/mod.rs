@@ -1,0 +1,4 @@
+//! What the engine promises, against hand-computed tables and a naive reference.
+
+mod basics;
+mod build;
