@@ -1,13 +1,16 @@
-//! Doors for `agent/benches` and nothing else: the three steps that cost the most, callable with plain bytes.
+//! Doors for `agent/benches` and nothing else: the steps that cost the most, callable with plain bytes.
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::decode::{Decoder, records};
+use crate::decode::{ColumnDecoder, Decoder, records};
 use crate::deliver::{self, Answer, Reply, Sent, Verdict};
 use crate::encode::{Encoder, Scratch};
-use crate::plan::{BufferPlan, DecodePlan, Durability, ElasticsearchPlan, Format};
-use crate::record::{Chunk, Member, Piece, SourceId, Timestamp};
+use crate::plan::{
+    BufferPlan, ColumnFrom, DecodePlan, Durability, ElasticsearchPlan, FilePlan, Format, JsonFormat, SourcePlan,
+    TableColumn, TableFormat, TablePlan,
+};
+use crate::record::{Chunk, Member, Piece, SourceId, Timestamp, Type};
 use crate::store::{self, Commit, Options, Store, StoreError};
 
 /// Renders and compresses one chunk of lines; returns the compressed bytes.
@@ -28,6 +31,40 @@ pub fn encode(lines: Vec<u8>, json: bool) -> std::io::Result<usize> {
         encoding.document(record.offset, |out| decoding.document(&record, out).time_ms)?;
     }
     Ok(encoding.finish()?.iter().map(|member| member.gzip.len()).sum())
+}
+
+/// JSON lines that are decoded into columns: the named fields of them, texts, or BIGINT where the name begins with `n`.
+pub struct Columns {
+    decoder: ColumnDecoder,
+    chunk: Chunk,
+}
+
+impl Columns {
+    #[must_use]
+    pub fn new(lines: Vec<u8>, fields: &[&str]) -> Columns {
+        let column = |(i, name): (usize, &&str)| TableColumn {
+            name: (*name).to_owned(),
+            ty: if name.starts_with('n') { Type::BigInt } else { Type::STRING },
+            from: ColumnFrom::Field(i),
+        };
+        let plan = TablePlan {
+            name: "bench".to_owned(),
+            source: SourcePlan::File(FilePlan::default()),
+            format: TableFormat::Json(JsonFormat::default()),
+            columns: fields.iter().enumerate().map(column).collect(),
+            physical: fields.len(),
+            host: None,
+        };
+        let chunk =
+            Chunk { source: SourceId(1), path: "/var/log/a.log".into(), offset: 0, data: lines, piece: Piece::Lines };
+        Columns { decoder: ColumnDecoder::new(&plan, "host"), chunk }
+    }
+
+    /// Decodes all lines; returns how many rows there are.
+    #[must_use]
+    pub fn decode(&self) -> usize {
+        self.decoder.decode(&self.chunk, Timestamp(0)).0.rows
+    }
 }
 
 /// An open store with one pipeline, to append frames to.

@@ -374,6 +374,10 @@ pub(crate) struct RowsPlan {
     pub(crate) document_type: Option<String>,
     /// gzip level, 1 to 9.
     pub(crate) compression: u32,
+    /// `json.timestamp-format.standard` = `ISO-8601`: timestamps in documents have a T; else (SQL) a blank.
+    pub(crate) iso_timestamps: bool,
+    /// `sink.retry-on-conflict`: how often Elasticsearch itself tries an update again. `None`: as it likes.
+    pub(crate) retry_on_conflict: Option<u32>,
 }
 
 /// What a row with a known id does to the document that is there.

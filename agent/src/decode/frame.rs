@@ -1,8 +1,8 @@
 //! The fields that Splashdam adds to a document, rendered once for each chunk.
 
-use super::escape::escape;
 use super::records::Record;
 use crate::plan::DecodePlan;
+use crate::record::escape::escape;
 use crate::record::{Timestamp, push_number};
 
 /// The added top-level fields. `log` is cut where a record's offset goes.

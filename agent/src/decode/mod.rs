@@ -6,7 +6,6 @@
 
 #[allow(dead_code, reason = "the columns way is not joined yet")]
 mod columns;
-mod escape;
 mod frame;
 mod json;
 mod raw;

@@ -1,8 +1,8 @@
 //! A line as it is: an ECS document with the line as `message`.
 
-use super::escape::escape;
 use super::frame::Added;
 use super::records::Record;
+use crate::record::escape::escape;
 
 /// Appends `{"@timestamp":…,"log":{…},"host":{…},…,"message":"…"}`. `error`: why the record is shipped like
 /// this though its format is another.

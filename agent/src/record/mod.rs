@@ -6,6 +6,7 @@ mod bitmap;
 mod changes;
 mod chunk;
 mod dead_letter;
+pub(crate) mod escape;
 pub(crate) mod gzip;
 mod member;
 mod number;

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::scalar::{self, Got, Rules, Scalar};
-use crate::decode::escape::escape;
+use crate::record::escape::escape;
 use crate::record::{Data, Type, Value, print};
 
 /// How values inside of nested ones are read.

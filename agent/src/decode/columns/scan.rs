@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::decode::escape::plain_length;
+use crate::record::escape::plain_length;
 
 /// Where a field's value lies in its line. `to` is 0 where the field is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

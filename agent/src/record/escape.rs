@@ -33,7 +33,7 @@ fn push_escaped(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// How many bytes at the start of `text` need no escape.
-pub(super) fn plain_length(text: &[u8]) -> usize {
+pub(crate) fn plain_length(text: &[u8]) -> usize {
     let (words, tail) = text.as_chunks::<8>();
     for (i, word) in words.iter().enumerate() {
         let found = special(u64::from_le_bytes(*word));
