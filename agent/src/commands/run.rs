@@ -10,7 +10,7 @@ use crate::config::{self, LogLevel};
 use crate::control;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
-use crate::plan::{Durability, Plan};
+use crate::plan::{Durability, Job};
 use crate::store::StoreError;
 
 /// How often the end of bounded sources is looked for, and that of the others, which only fail.
@@ -18,20 +18,20 @@ const LOOK: Duration = Duration::from_millis(25);
 const RARE_LOOK: Duration = Duration::from_millis(500);
 const PROGRESS: Duration = Duration::from_millis(500);
 
-pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Exit {
+pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, reset_state: bool) -> Exit {
     log::to_stderr(LogLevel::Info);
-    let plans = match config::load_files(jobs) {
-        Ok(plans) => plans,
+    let jobs = match config::load_files(files) {
+        Ok(jobs) => jobs,
         Err(problems) => {
             complain(problems);
             return Exit::Problems;
         }
     };
-    let Some(data_dir) = data_dir.or_else(|| default_data_dir(&plans)) else {
+    let Some(data_dir) = data_dir.or_else(|| default_data_dir(&jobs)) else {
         complain("neither --data-dir nor $XDG_STATE_HOME nor $HOME says where to keep positions");
         return Exit::Usage;
     };
-    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once };
+    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -39,19 +39,19 @@ pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Ex
             return Exit::Failed;
         }
     };
-    let exit = runtime.block_on(foreground(settings, plans));
+    let exit = runtime.block_on(foreground(settings, jobs));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
 
-async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
+async fn foreground(settings: Settings, jobs: Vec<Job>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
     let once = settings.once;
     let socket = settings.data_dir.join("control.sock");
-    let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
+    let agent = match tokio::task::block_in_place(|| Agent::start(&settings, jobs)) {
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
     };
@@ -128,7 +128,7 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
         StartError::Store(_) => Exit::Store,
-        StartError::Source { .. } | StartError::Thread(_) => Exit::Failed,
+        StartError::Source { .. } | StartError::Query { .. } | StartError::Thread(_) => Exit::Failed,
     }
 }
 
@@ -143,10 +143,10 @@ pub(super) fn complain(text: impl std::fmt::Display) {
 }
 
 /// `$XDG_STATE_HOME/splashdam/JOB-ID` (several jobs: their ids joined by `+`).
-fn default_data_dir(plans: &[Plan]) -> Option<PathBuf> {
+fn default_data_dir(jobs: &[Job]) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
-    let ids: Vec<&str> = plans.iter().map(|plan| plan.id.as_str()).collect();
+    let ids: Vec<&str> = jobs.iter().map(Job::id).collect();
     Some(Path::new(&base).join("splashdam").join(ids.join("+")))
 }
 

@@ -114,7 +114,7 @@ impl Outputs {
                     let dead = encoded.refused.into_iter();
                     ready.dead.extend(dead.map(|row| self.dead_letter(output, row.reason, row.document, now)));
                 }
-                Target::Print => ours.for_each(|changes| output.print(changes, now, &mut ready)),
+                Target::Print => ours.for_each(|changes| output.print(changes, &mut ready)),
                 Target::Blackhole => ready.rows += ours.map(|changes| changes.batch.rows as u64).sum::<u64>(),
             }
         }
@@ -146,7 +146,7 @@ impl Outputs {
 
     fn dead_letter(&self, output: &Output, reason: String, document: Vec<u8>, now: Timestamp) -> DeadLetter {
         DeadLetter {
-            index: format!("{}{}", output.prefix, output.encoder.fallback_index()),
+            index: format!("{}{}", output.prefix, output.encoder.fallback()),
             id: String::new(),
             kind: "row_refused".to_owned(),
             reason,
@@ -190,14 +190,14 @@ impl Output {
     }
 
     /// One line a row: `+I`, `+U` or `-D` and the document.
-    fn print(&self, changes: &Changes, now: Timestamp, ready: &mut Ready) {
+    fn print(&self, changes: &Changes, ready: &mut Ready) {
         for row in 0..changes.batch.rows {
             let sign = match changes.kinds.of(row) {
                 ChangeKind::Insert => "+I",
                 ChangeKind::Upsert => "+U",
                 ChangeKind::Delete => "-D",
             };
-            let document = self.encoder.document(changes, row, now);
+            let document = self.encoder.shown(changes, row);
             ready.rows += 1;
             ready.printed.extend_from_slice(sign.as_bytes());
             ready.printed.push(b' ');

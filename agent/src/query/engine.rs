@@ -406,6 +406,11 @@ impl Engine {
         None
     }
 
+    /// Something is waiting to be said at the next step.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.facts.changes.is_empty() || !self.facts.refused.is_empty()
+    }
+
     /// About the bytes of memory that the state takes.
     pub(crate) fn state_bytes(&self) -> usize {
         let bytes = |keyed: &Keyed| match keyed {

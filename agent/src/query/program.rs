@@ -6,6 +6,7 @@ use crate::record::{Batch, Changes, SourceId};
 use crate::sql::expr::{Context, Expr, ExprKind};
 use crate::sql::plan::{Changelog, NodeKind, Query, WindowKind};
 
+use super::engine::{Counts, StepResult};
 use super::flow::{self, Flow, Refusals};
 use super::{result, windows};
 
@@ -52,6 +53,25 @@ pub(super) struct Facts {
     /// Rows dropped for a NULL in the time attribute, and for a NULL in a NOT NULL column of a sink.
     pub(super) null_times: u64,
     pub(super) null_columns: u64,
+}
+
+impl Prepared {
+    /// Whose rows they are.
+    pub(crate) fn source(&self) -> Option<SourceId> {
+        self.source
+    }
+
+    /// Rows that go into the engine.
+    pub(crate) fn rows(&self) -> usize {
+        self.inputs.iter().map(|(_, flow)| flow.batch.rows).sum()
+    }
+
+    /// What a script without state has to say.
+    pub(crate) fn into_result(self) -> StepResult {
+        let Facts { changes, refused, null_times, null_columns } = self.facts;
+        let counts = Counts { null_times, null_columns, late: 0 };
+        StepResult { changes, refused, counts, delta: Vec::new() }
+    }
 }
 
 impl Program {

@@ -52,6 +52,13 @@ impl Namer {
         }
     }
 
+    pub(super) fn fallback(&self) -> &str {
+        match self {
+            Namer::Fixed(name) => name,
+            Namer::Template { fallback, .. } => fallback,
+        }
+    }
+
     /// The index of a row; `now` is the commit's time.
     pub(super) fn name(&self, plan: &RowsPlan, batch: &Batch, row: usize, now: Timestamp, last: &mut Last) -> Arc<str> {
         let (parts, prefix, fallback) = match self {

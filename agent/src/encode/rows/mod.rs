@@ -34,6 +34,7 @@ pub(crate) struct RowEncoder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Item {
     pub(crate) index: Arc<str>,
+    pub(crate) id: Box<str>,
     pub(crate) action: Vec<u8>,
     /// `None`: a deletion has none.
     pub(crate) document: Option<Vec<u8>>,
@@ -125,7 +126,22 @@ impl RowEncoder {
         self.lines(changes, row, version, &mut lines, not_finite)?;
         let index = self.namer.name(&self.plan, &changes.batch, row, now, &mut None);
         let document = (!lines.document.is_empty()).then_some(lines.document);
-        Ok(Item { index, action: lines.action, document })
+        let id = String::from_utf8_lossy(&lines.id).into();
+        Ok(Item { index, id, action: lines.action, document })
+    }
+
+    /// One row's document, for people to read.
+    pub(crate) fn shown(&self, changes: &Changes, row: usize) -> Vec<u8> {
+        let mut document = Vec::new();
+        if let Err(reason) = self.document(changes, row, &mut 0, &mut document) {
+            return reason.into_bytes();
+        }
+        document
+    }
+
+    /// Where rows go that have no index of their own.
+    pub(crate) fn fallback(&self) -> &str {
+        self.namer.fallback()
     }
 
     /// Writes a row's lines, without newlines.
