@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use splashdam_api::words::plural;
+
 use super::{Exit, matches};
 use crate::config::{self, Config, Found};
 use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, View};
@@ -96,8 +98,8 @@ impl Examined {
         let Some(config) = config else { return };
         let (jobs, problems) = config::examine_all(&config, view);
         self.problems.extend(problems);
-        let count = jobs.len();
-        let words = format!("data in {}, {}", config.data_dir.display(), counted(count, "job"));
+        let count = jobs.len() as u64;
+        let words = format!("data in {}, {}", config.data_dir.display(), plural(count, "job"));
         self.others.push((path.to_owned(), words));
         self.jobs.extend(jobs);
     }
@@ -123,7 +125,7 @@ impl Examined {
                     let message = "there is no such file";
                     self.problems.push(Problem::of_file(file.display().to_string(), message));
                 } else if *good {
-                    let words = counted(datasources.names().count(), "datasource");
+                    let words = plural(datasources.names().count() as u64, "datasource");
                     self.others.push((file.clone(), words));
                 }
                 continue;
@@ -136,14 +138,10 @@ impl Examined {
     }
 }
 
-fn counted(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
 fn summary(plan: &Plan) -> String {
     let from = match &plan.source {
         SourcePlan::Stdin(_) => "stdin".to_owned(),
-        SourcePlan::File(files) => counted(files.paths.len(), "path"),
+        SourcePlan::File(files) => plural(files.paths.len() as u64, "path"),
     };
     let index = match &plan.sink.index {
         IndexPlan::Literal(name) => name.clone(),

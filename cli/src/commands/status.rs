@@ -2,21 +2,17 @@
 
 use std::time::SystemTime;
 
+use splashdam_api::words::{bytes, count, plural};
 use splashdam_api::{Client, Health, PipelineStatus, State, Status};
 
 use crate::exit::Exit;
 use crate::output::{Output, Tone, harmless, paint};
 use crate::table::{Column, Table};
-use crate::words::{ago, bytes, count, plural};
+use crate::words::ago;
 
-pub(crate) async fn run(json: bool, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let status = client.status().await?;
-    if json {
-        output.json(&status)?;
-    } else {
-        let colour = output.colour;
-        output.data(&render(&status, SystemTime::now(), colour))?;
-    }
+    output.show(&status, |colour| render(&status, SystemTime::now(), colour))?;
     Ok(Exit::Done)
 }
 
