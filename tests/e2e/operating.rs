@@ -150,6 +150,29 @@ fn status_positions_and_metrics_agree_with_what_was_written() {
 }
 
 #[test]
+fn a_start_says_where_data_lie_what_there_is_to_read_and_whom_it_has_reached() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    room.file("logs/a.log", "one\ntwo\n");
+    room.file("logs/b.log", "three\n");
+    let nothing = format!("paths = [\"{}/no/*.log\", ", room.logs().display());
+    let job = room.raw_job("*.log", &endpoint.url(), INDEX, "").replacen("paths = [", &nothing, 1);
+    let mut agent = room.agent(&job);
+    agent.once_well();
+    let said = agent.log();
+    let line = |mark: &str| said.lines().find(|line| line.contains(mark)).unwrap_or_else(|| panic!("{mark}: {said}"));
+    let starting = line("starting");
+    assert!(starting.contains("job=job") && starting.contains(path(&room.data())), "{starting}");
+    assert!(starting.contains(&endpoint.url()) && starting.contains(INDEX), "{starting}");
+    assert!(line("no file matches now").contains("/no/*.log"), "{said}");
+    assert!(line("reading").contains("files=2 unread=14 B"), "{said}");
+    let reached = line("reached");
+    assert!(reached.contains("elasticsearch 8.19.21") && reached.contains("name="), "{reached}");
+    assert!(said.lines().last().unwrap().starts_with("3 records read, 3 acknowledged"), "{said}");
+    assert!(!said.contains('\r'), "a progress line where there is no terminal: {said}");
+    assert_eq!(said.lines().count(), 5, "it says more than that: {said}");
+}
+
+#[test]
 fn flush_ships_what_lingers_and_says_what_is_still_owed() {
     let (room, mut endpoint) = (Room::new(), Endpoint::start());
     let more = "[sink.bulk]\nlinger = \"60s\"";

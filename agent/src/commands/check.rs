@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use splashdam_api::words::plural;
 
-use super::{Exit, matches};
+use super::{Exit, matches, summary};
 use crate::config::{self, Config, Found};
 use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, View};
-use crate::plan::{IndexPart, IndexPlan, Plan, SourcePlan};
+use crate::plan::{Plan, SourcePlan};
 
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Stands for the folder of credentials where it can't be known.
@@ -55,7 +55,7 @@ fn check_into(files: &[PathBuf], config: &Path, out: &mut dyn Write, err: &mut d
         writeln!(out, "{}: ok: {words}", file.display())?;
     }
     for (file, plan) in good() {
-        writeln!(out, "{}: ok: {}", file.display(), summary(plan))?;
+        writeln!(out, "{}: ok: {}", file.display(), summary::of(plan))?;
     }
     let errors = problems.errors();
     if errors > 0 {
@@ -138,24 +138,6 @@ impl Examined {
     }
 }
 
-fn summary(plan: &Plan) -> String {
-    let from = match &plan.source {
-        SourcePlan::Stdin(_) => "stdin".to_owned(),
-        SourcePlan::File(files) => plural(files.paths.len() as u64, "path"),
-    };
-    let index = match &plan.sink.index {
-        IndexPlan::Literal(name) => name.clone(),
-        IndexPlan::Template { parts, .. } => parts
-            .iter()
-            .map(|part| match part {
-                IndexPart::Literal(text) | IndexPart::Date(text) => text.clone(),
-                IndexPart::Field(name) => format!("%{{{name}}}"),
-            })
-            .collect(),
-    };
-    format!("{from} → {} index {index}", plan.sink.endpoints.join(", "))
-}
-
 /// What the job's globs find now: worth a warning each, since files may still come.
 fn look_at_sources(file: &Path, plan: &Plan) -> Problems {
     let SourcePlan::File(files) = &plan.source else { return Problems::default() };
@@ -163,7 +145,7 @@ fn look_at_sources(file: &Path, plan: &Plan) -> Problems {
     let mut problems = Problems::default();
     for glob in &files.paths {
         let seen = matches::look(glob, &files.exclude);
-        if seen.matching == 0 && seen.unreadable.is_empty() && !seen.gave_up {
+        if seen.is_nothing() {
             problems.push(warn(format!("no file matches \"{glob}\" now")));
         }
         for (path, error) in seen.unreadable {

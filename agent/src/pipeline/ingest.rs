@@ -135,6 +135,7 @@ impl Running {
             let busy = self.waiting.len() >= self.ingest.max_waiting;
             let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
             let step = self.ingest.source.poll(budget, now)?;
+            self.notices.first_look(&self.ingest.source, self.ingest.metrics.files.get().unsigned_abs());
             let idle = self.gather(step, now);
             let flush = self.ingest.signals.flush.swap(false, Ordering::AcqRel);
             if !busy && self.due(now, flush) {

@@ -1,8 +1,12 @@
-//! What the ingest loop tells the log: passed-over bytes, and why reading waits. Repeats are summed up.
+//! What the ingest loop tells the log: what there is to read, passed-over bytes, why reading waits. Repeats are
+//! summed up.
 
 use std::time::{Duration, Instant};
 
+use splashdam_api::words::bytes;
+
 use crate::record::{Gap, GapReason};
+use crate::source::{Progress, Source};
 use crate::store::Room;
 
 /// Between two lines about passed-over bytes.
@@ -12,6 +16,7 @@ const EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Notices {
     job: String,
+    looked: bool,
     said: Option<Instant>,
     long_bytes: u64,
     nul_bytes: u64,
@@ -20,7 +25,22 @@ pub(super) struct Notices {
 
 impl Notices {
     pub(super) fn new(job: String) -> Notices {
-        Notices { job, said: None, long_bytes: 0, nul_bytes: 0, room: Room::Yes }
+        Notices { job, looked: false, said: None, long_bytes: 0, nul_bytes: 0, room: Room::Yes }
+    }
+
+    /// Says once what there is to read, after the first look.
+    pub(super) fn first_look(&mut self, source: &Source, files: u64) {
+        if std::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        let job = &self.job;
+        match source {
+            Source::File(_) => {
+                let Progress { read, total } = source.progress();
+                tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");
+            }
+            Source::Stdin(_) => tracing::info!(%job, "reading standard input"),
+        }
     }
 
     pub(super) fn gaps(&mut self, gaps: &[Gap], now: Instant) {

@@ -10,6 +10,7 @@ use splashdam_api::words::count;
 use super::Args;
 use super::cluster::Cluster;
 use super::ledger::Tally;
+use crate::log::{self, say};
 
 /// The progress line: so often on a terminal, so often elsewhere.
 const LIVE: Duration = Duration::from_millis(250);
@@ -64,14 +65,12 @@ impl Drop for Stage {
 pub(super) struct Report {
     began: Instant,
     live: bool,
-    /// The progress line stands on the screen.
-    standing: bool,
     shown: Option<Instant>,
 }
 
 impl Report {
     pub(super) fn new(began: Instant) -> Report {
-        Report { began, live: io::stderr().is_terminal(), standing: false, shown: None }
+        Report { began, live: io::stderr().is_terminal(), shown: None }
     }
 
     pub(super) fn opening(&self, args: &Args, log: &Path, target: &str, restarts: u64) {
@@ -82,7 +81,6 @@ impl Report {
 
     /// Something happened.
     pub(super) fn event(&mut self, text: &str) {
-        self.wipe();
         say(&format!("{:6.1} s  {text}", self.began.elapsed().as_secs_f64()));
     }
 
@@ -97,9 +95,7 @@ impl Report {
         let text =
             format!("{} of {} lines written, {} documents received", count(written), count(lines), count(received));
         if self.live {
-            // Wiped and written at once, so that it does not flicker.
-            write!(io::stderr(), "\r\x1b[K          {text}").ok();
-            self.standing = true;
+            log::progress(&format!("          {text}"));
         } else {
             self.event(&text);
         }
@@ -107,7 +103,6 @@ impl Report {
 
     /// The table, from the ledger alone.
     pub(super) fn closing(&mut self, tally: &Tally, seconds: Duration, restarts: u64) -> io::Result<()> {
-        self.wipe();
         say("");
         let mut out = io::stdout().lock();
         out.write_all(table(tally, seconds, restarts).as_bytes())?;
@@ -133,12 +128,6 @@ impl Report {
             folder.display(),
             log.display()
         ));
-    }
-
-    fn wipe(&mut self) {
-        if std::mem::take(&mut self.standing) {
-            write!(io::stderr(), "\r\x1b[K").ok();
-        }
     }
 }
 
@@ -167,11 +156,6 @@ fn table(tally: &Tally, seconds: Duration, restarts: u64) -> String {
         if tally.is_exact() { "Nothing is missing, nothing is double." } else { "That is not every line once." };
     text.push_str(&format!("\n{verdict}\n"));
     text
-}
-
-/// If stderr is gone, nobody is there to be told so.
-fn say(text: &str) {
-    writeln!(io::stderr(), "{text}").ok();
 }
 
 #[cfg(test)]
