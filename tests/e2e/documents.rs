@@ -153,6 +153,34 @@ fn the_timestamp_comes_from_the_field_that_the_job_names() {
 }
 
 #[test]
+fn records_without_a_readable_time_are_counted_told_and_kept_out_of_todays_index() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut lines = vec![r#"{"t":"2024-03-05T06:07:08Z"}"#.to_owned(), r#"{"n":1}"#.to_owned(), "no json".to_owned()];
+    lines.extend((0..500).map(|number| format!(r#"{{"t":"yesterday","n":{number}}}"#)));
+    room.file("logs/app.log", lines.join("\n") + "\n");
+    let job = room.raw_job("*.log", &endpoint.url(), "logs-%Y.%m.%d", "");
+    let mut agent = room.agent(&job.replace("format = \"raw\"", "format = \"json\"\ntimestamp = \"t\""));
+    agent.start_ready();
+    endpoint.wait_count("logs-fallback", 502, PATIENCE);
+    assert_eq!(endpoint.count("logs-2024.03.05"), 1);
+    let ctl = agent.ctl();
+    assert_eq!((ctl.metric("untimed_records_total"), ctl.metric("undecodable_records_total")), (501, 1));
+    assert_eq!(ctl.number("untimed_records"), Some(501));
+    assert!(ctl.run(&["status"]).contains("no time can be read in 501 records"), "{}", ctl.run(&["status"]));
+    let documents = endpoint.documents(|documents| documents.in_order("logs-fallback"));
+    assert!(
+        documents.iter().all(|document| document["@timestamp"].as_str().unwrap() > "2025"),
+        "not the time of reading"
+    );
+    let log = agent.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("no readable time")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    for word in ["field=t", "found=nothing", "expected=RFC 3339", "the time of reading, index logs-fallback"] {
+        assert!(said[0].contains(word), "{word} is not in {}", said[0]);
+    }
+}
+
+#[test]
 fn an_index_is_made_of_event_time_and_fields_within_its_prefix() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let lines = [

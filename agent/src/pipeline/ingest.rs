@@ -237,6 +237,9 @@ impl Running {
     }
 
     fn commit(&mut self, encoded: Encoded, batch: Waiting) -> Result<(), IngestError> {
+        if let Some(untimed) = &encoded.untimed {
+            self.notices.untimed(untimed, Instant::now());
+        }
         let metrics = &self.ingest.metrics;
         metrics.committed_records.inc_by(encoded.members.iter().map(|m| u64::from(m.items)).sum());
         let bytes = encoded.members.iter().map(|m| m.gzip.len() as u64).sum();

@@ -25,4 +25,4 @@ mod status;
 
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
-pub(crate) use codec::Codec;
+pub(crate) use codec::{Codec, Rendered, Untimed};
