@@ -284,6 +284,33 @@ fn t08_with_once_a_last_line_without_newline_is_shipped_and_its_completion_is_no
 }
 
 #[test]
+fn t08_a_half_json_line_is_no_part_while_it_grows_and_waits_for_its_newline_over_runs() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut agent = agent(&room, &endpoint, "", "format = \"json\"");
+    let mut file = OpenOptions::new().create(true).append(true).open(room.logs().join("app.log")).unwrap();
+    agent.start_ready();
+    file.write_all(b"{\"n\":1}\n").unwrap();
+    endpoint.wait_count(INDEX, 1, PATIENCE);
+    // Longer than a raw line waits (5 s), and it grows meanwhile.
+    for byte in b"{\"n\":2" {
+        file.write_all(&[*byte]).unwrap();
+        wait::pass(Duration::from_secs(1));
+    }
+    assert_eq!((endpoint.count(INDEX), agent.ctl().metric("partial_lines_total")), (1, 0));
+    agent.stop();
+    // A bounded run leaves it, and what looks like a whole object without its newline, to the next one.
+    agent.once_well();
+    file.write_all(b"}").unwrap();
+    agent.once_well();
+    assert_eq!(endpoint.count(INDEX), 1);
+    file.write_all(b"\n{\"n\":3}\n").unwrap();
+    agent.once_well();
+    let documents = endpoint.documents(|documents| documents.in_order(INDEX));
+    assert_eq!(documents.iter().map(|d| d["n"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
+    assert!(documents.iter().all(|d| field(d, "error").is_none() && field(d, "log.flags").is_none()), "{documents:?}");
+}
+
+#[test]
 fn t09_long_lines_follow_the_policy_and_are_never_held_in_memory() {
     let length: usize = if large() { 1 << 30 } else { 48 << 20 };
     for policy in ["truncate", "split", "dead-letter"] {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use splashdam_api::words::{bytes, count};
+
 use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, summary};
 use crate::config::{self, LogLevel};
@@ -96,12 +98,15 @@ fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed => format!("{owed} owed and kept in {}", data_dir.display()),
+        owed => format!("{} owed and kept in {}", count(owed), data_dir.display()),
     };
-    format!(
-        "{how}{} records read, {} acknowledged, {} dead letters, {owed}",
-        progress.records, progress.acknowledged, progress.dead_letters
-    )
+    // Of a run that was to reach the end, it is also told how far that was.
+    let unread = match progress.total.saturating_sub(progress.read) {
+        unread if exit == Exit::Interrupted && unread > 0 => format!(", {} not read yet", bytes(unread)),
+        _ => String::new(),
+    };
+    let (read, done, dead) = (count(progress.records), count(progress.acknowledged), count(progress.dead_letters));
+    format!("{how}{read} records read, {done} acknowledged, {dead} dead letters, {owed}{unread}")
 }
 
 /// SIGINT and SIGTERM.
