@@ -1,12 +1,18 @@
-//! The agent's own log: one line per thing someone must know, on stderr.
+//! What goes to stderr: the agent's own log, one line per thing someone must know; what a command says itself; and
+//! on a terminal one progress line below both, which is wiped before anything else is written.
 //!
-//! Under systemd (which stamps lines itself) without time; coloured only on a terminal.
+//! Under systemd (which stamps lines itself) the log is without time; coloured only on a terminal.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, StderrLock, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::Level;
 
 use crate::config::LogLevel;
+
+/// A progress line stands on the terminal. Changed only by who holds the lock of stderr.
+static STANDS: AtomicBool = AtomicBool::new(false);
+const WIPE: &[u8] = b"\r\x1b[2K";
 
 /// Starts logging; a second call changes nothing.
 pub(crate) fn to_stderr(level: LogLevel) {
@@ -18,13 +24,78 @@ pub(crate) fn to_stderr(level: LogLevel) {
         LogLevel::Trace => Level::TRACE,
     };
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(|| Stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .with_max_level(level);
     let under_systemd = std::env::var_os("JOURNAL_STREAM").is_some();
     let started = if under_systemd { builder.without_time().try_init() } else { builder.try_init() };
     if let Err(error) = started {
         tracing::debug!(%error, "logging had been started before");
+    }
+}
+
+/// Says something in lines of its own. If stderr is gone, nobody is there to be told.
+pub(crate) fn say(text: &str) {
+    let mut lock = io::stderr().lock();
+    drop(wipe(&mut lock, &STANDS).and_then(|()| writeln!(lock, "{text}")));
+}
+
+/// Shows `text` as the progress line, over the one that stands there. Only for a terminal.
+pub(crate) fn progress(text: &str) {
+    let mut lock = io::stderr().lock();
+    // In one piece, so that it does not flicker.
+    let line = [WIPE, text.as_bytes()].concat();
+    drop(lock.write_all(&line).and_then(|()| lock.flush()));
+    STANDS.store(true, Ordering::Relaxed);
+}
+
+/// The progress line that stands there, if one does, is to stay.
+pub(crate) fn end_progress() {
+    let mut lock = io::stderr().lock();
+    if STANDS.swap(false, Ordering::Relaxed) {
+        drop(writeln!(lock));
+    }
+}
+
+fn wipe(out: &mut impl Write, stands: &AtomicBool) -> io::Result<()> {
+    if stands.swap(false, Ordering::Relaxed) { out.write_all(WIPE) } else { Ok(()) }
+}
+
+/// stderr as the log writes to it: each line in one piece.
+struct Stderr;
+
+impl Stderr {
+    fn locked() -> io::Result<StderrLock<'static>> {
+        let mut lock = io::stderr().lock();
+        wipe(&mut lock, &STANDS)?;
+        Ok(lock)
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Stderr::locked()?.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_progress_line_is_wiped_once_before_something_else_is_said() {
+        let stands = AtomicBool::new(true);
+        let mut out = b"read 1.0 MiB".to_vec();
+        for line in ["one\n", "two\n"] {
+            wipe(&mut out, &stands).unwrap();
+            out.extend_from_slice(line.as_bytes());
+        }
+        assert_eq!(out, b"read 1.0 MiB\r\x1b[2Kone\ntwo\n");
     }
 }

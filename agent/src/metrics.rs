@@ -40,6 +40,7 @@ pub(crate) struct PipelineMetrics {
     pub(crate) partial_lines: Counter,
     pub(crate) invalid_utf8_records: Counter,
     pub(crate) undecodable_records: Counter,
+    pub(crate) untimed_records: Counter,
     /// Fields of records that are NULL because they can't be read as their column's type.
     pub(crate) null_fields: Counter,
     /// Rows that a query dropped: for NULL in a time or a NOT NULL column, or because they came late.
@@ -82,6 +83,7 @@ const COUNTS: &[Row<Counter>] = &[
     ("partial_lines", "lines shipped before their newline was seen", |m| &mut m.partial_lines),
     ("invalid_utf8_records", "records with invalid UTF-8, replaced", |m| &mut m.invalid_utf8_records),
     ("undecodable_records", "records that are not of the declared format", |m| &mut m.undecodable_records),
+    ("untimed_records", "records whose time can't be read", |m| &mut m.untimed_records),
     ("null_fields", "fields that can't be read as their column's type", |m| &mut m.null_fields),
     ("null_rows", "rows dropped for NULL in a time or NOT NULL column", |m| &mut m.null_rows),
     ("late_rows", "rows that came after their window was closed", |m| &mut m.late_rows),

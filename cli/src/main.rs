@@ -20,7 +20,7 @@ use crate::output::Output;
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
-    let mut output = Output::stdout();
+    let mut output = Output::stdout(args.json);
     let ended = run(&args, &mut output);
     let exit = match ended {
         Ok(exit) => exit,
@@ -44,5 +44,5 @@ fn main() -> std::process::ExitCode {
 fn run(args: &Args, output: &mut Output) -> anyhow::Result<Exit> {
     let client = Client::new(args.socket());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(commands::run(&args.command, args.json, &client, output))
+    runtime.block_on(commands::run(&args.command, &client, output))
 }

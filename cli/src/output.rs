@@ -17,27 +17,34 @@ pub(crate) enum Tone {
 
 pub(crate) struct Output {
     data: Box<dyn Write>,
-    pub(crate) colour: bool,
+    /// Programs read it: JSON instead of words.
+    json: bool,
+    colour: bool,
 }
 
 impl Output {
-    pub(crate) fn stdout() -> Output {
+    pub(crate) fn stdout(json: bool) -> Output {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Output { data: Box::new(io::stdout()), colour: wanted && io::stdout().is_terminal() }
+        Output { data: Box::new(io::stdout()), json, colour: wanted && io::stdout().is_terminal() }
     }
 
-    /// What was asked for.
+    /// What was asked for: as JSON, or in the words that `render` finds for it (told whether in colour).
+    pub(crate) fn show(&mut self, value: &impl Serialize, render: impl FnOnce(bool) -> String) -> anyhow::Result<()> {
+        let text = if self.json { serde_json::to_string_pretty(value)? + "\n" } else { render(self.colour) };
+        self.data(&text)
+    }
+
+    /// What was asked for, as it is.
     pub(crate) fn data(&mut self, text: &str) -> anyhow::Result<()> {
         self.data.write_all(text.as_bytes())?;
         self.data.flush()?;
         Ok(())
     }
 
-    pub(crate) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
-        let mut text = serde_json::to_string_pretty(value)?;
-        text.push('\n');
-        self.data(&text)
+    /// Whether what is asked for is wanted as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Talk. If stderr is gone, nobody is there to be told so.

@@ -1,35 +1,6 @@
-//! Numbers and times as a person reads them.
+//! Times as a person reads them. (Numbers are in `splashdam_api::words`, which the agent uses as well.)
 
 use std::time::{Duration, SystemTime};
-
-/// `1,234,567`
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `17 B`, `1.2 MiB`
-pub(crate) fn bytes(number: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if number < 1024 {
-        return format!("{number} B");
-    }
-    let mut value = number as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.96 would be shown as 1024.0
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
 
 /// How long ago an RFC 3339 time was, in its two largest units; the text itself if it is none.
 pub(crate) fn ago(time: &str, now: SystemTime) -> String {
@@ -55,31 +26,9 @@ pub(crate) fn span(length: Duration) -> String {
     }
 }
 
-/// `one thing`, `2 things`
-pub(crate) fn plural(number: u64, thing: &str) -> String {
-    if number == 1 { format!("1 {thing}") } else { format!("{} {thing}s", count(number)) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_short_and_exact_enough() {
-        for (number, want) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number), want);
-        }
-        for (number, want) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (5 << 30, "5.0 GiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(bytes(number), want);
-        }
-    }
 
     #[test]
     fn times_are_told_in_two_units() {

@@ -153,6 +153,34 @@ fn the_timestamp_comes_from_the_field_that_the_job_names() {
 }
 
 #[test]
+fn records_without_a_readable_time_are_counted_told_and_kept_out_of_todays_index() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut lines = vec![r#"{"t":"2024-03-05T06:07:08Z"}"#.to_owned(), r#"{"n":1}"#.to_owned(), "no json".to_owned()];
+    lines.extend((0..500).map(|number| format!(r#"{{"t":"yesterday","n":{number}}}"#)));
+    room.file("logs/app.log", lines.join("\n") + "\n");
+    let job = room.raw_job("*.log", &endpoint.url(), "logs-%Y.%m.%d", "");
+    let mut agent = room.agent(&job.replace("format = \"raw\"", "format = \"json\"\ntimestamp = \"t\""));
+    agent.start_ready();
+    endpoint.wait_count("logs-fallback", 502, PATIENCE);
+    assert_eq!(endpoint.count("logs-2024.03.05"), 1);
+    let ctl = agent.ctl();
+    assert_eq!((ctl.metric("untimed_records_total"), ctl.metric("undecodable_records_total")), (501, 1));
+    assert_eq!(ctl.number("untimed_records"), Some(501));
+    assert!(ctl.run(&["status"]).contains("no time can be read in 501 records"), "{}", ctl.run(&["status"]));
+    let documents = endpoint.documents(|documents| documents.in_order("logs-fallback"));
+    assert!(
+        documents.iter().all(|document| document["@timestamp"].as_str().unwrap() > "2025"),
+        "not the time of reading"
+    );
+    let log = agent.log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("no readable time")).collect();
+    assert_eq!(said.len(), 1, "{log}");
+    for word in ["field=t", "found=nothing", "expected=RFC 3339", "the time of reading, index logs-fallback"] {
+        assert!(said[0].contains(word), "{word} is not in {}", said[0]);
+    }
+}
+
+#[test]
 fn an_index_is_made_of_event_time_and_fields_within_its_prefix() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let lines = [
@@ -253,6 +281,33 @@ fn t08_with_once_a_last_line_without_newline_is_shipped_and_its_completion_is_no
     // The rest of the second line is its newline alone: no document, or an empty continuation.
     let words: Vec<String> = messages(&endpoint).into_iter().filter(|message| !message.is_empty()).collect();
     assert_eq!(words, ["one", "two", "three"]);
+}
+
+#[test]
+fn t08_a_half_json_line_is_no_part_while_it_grows_and_waits_for_its_newline_over_runs() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut agent = agent(&room, &endpoint, "", "format = \"json\"");
+    let mut file = OpenOptions::new().create(true).append(true).open(room.logs().join("app.log")).unwrap();
+    agent.start_ready();
+    file.write_all(b"{\"n\":1}\n").unwrap();
+    endpoint.wait_count(INDEX, 1, PATIENCE);
+    // Longer than a raw line waits (5 s), and it grows meanwhile.
+    for byte in b"{\"n\":2" {
+        file.write_all(&[*byte]).unwrap();
+        wait::pass(Duration::from_secs(1));
+    }
+    assert_eq!((endpoint.count(INDEX), agent.ctl().metric("partial_lines_total")), (1, 0));
+    agent.stop();
+    // A bounded run leaves it, and what looks like a whole object without its newline, to the next one.
+    agent.once_well();
+    file.write_all(b"}").unwrap();
+    agent.once_well();
+    assert_eq!(endpoint.count(INDEX), 1);
+    file.write_all(b"\n{\"n\":3}\n").unwrap();
+    agent.once_well();
+    let documents = endpoint.documents(|documents| documents.in_order(INDEX));
+    assert_eq!(documents.iter().map(|d| d["n"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
+    assert!(documents.iter().all(|d| field(d, "error").is_none() && field(d, "log.flags").is_none()), "{documents:?}");
 }
 
 #[test]

@@ -120,6 +120,36 @@ fn once_ends_when_everything_to_the_present_end_is_acknowledged() {
 }
 
 #[test]
+fn once_interrupted_exits_with_7_says_what_is_left_and_is_taken_up_again() {
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(Rng::for_test("interrupted"));
+    let job = room.raw_job("*.log", &endpoint.url(), INDEX, "[buffer]\nmax_bytes = \"1 MiB\"");
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    writer.lines(2000);
+    let mut agent = room.agent(&job).with(&["--once"]);
+    agent.start();
+    wait::holds("all is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(2000));
+    let (status, _) = agent.terminate();
+    assert_eq!(status.code(), Some(7), "{}", agent.log());
+    let last = agent.log().lines().last().unwrap().to_owned();
+    let left = format!("2,000 owed and kept in {}", room.data().display());
+    assert_eq!(last, format!("interrupted: 2,000 records read, 0 acknowledged, 0 dead letters, {left}"));
+    // More than the buffer takes: some of it is not even read.
+    writer.bytes(16 << 20);
+    agent.start();
+    wait::holds("the buffer is full", PATIENCE, || agent.ctl().state() == "full");
+    let (status, _) = agent.interrupt();
+    assert_eq!(status.code(), Some(7), "{}", agent.log());
+    let last = agent.log().lines().last().unwrap().to_owned();
+    assert!(last.starts_with("interrupted: ") && last.ends_with(" MiB not read yet"), "{last}");
+    endpoint.up();
+    agent.start();
+    assert!(agent.wait(PATIENCE).success(), "{}", agent.log());
+    oracle.compare(&endpoint, INDEX).assert_clean();
+}
+
+#[test]
 fn status_positions_and_metrics_agree_with_what_was_written() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let oracle = Oracle::new(Rng::for_test("status"));
@@ -147,6 +177,29 @@ fn status_positions_and_metrics_agree_with_what_was_written() {
     assert!(ctl.run(&["status"]).contains("job"));
     let (well, _, said) = e2e::ctl::Ctl::new(room.path()).try_run(&["status"]);
     assert!(!well && said.contains("is splashdam running?"), "{said}");
+}
+
+#[test]
+fn a_start_says_where_data_lie_what_there_is_to_read_and_whom_it_has_reached() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    room.file("logs/a.log", "one\ntwo\n");
+    room.file("logs/b.log", "three\n");
+    let nothing = format!("paths = [\"{}/no/*.log\", ", room.logs().display());
+    let job = room.raw_job("*.log", &endpoint.url(), INDEX, "").replacen("paths = [", &nothing, 1);
+    let mut agent = room.agent(&job);
+    agent.once_well();
+    let said = agent.log();
+    let line = |mark: &str| said.lines().find(|line| line.contains(mark)).unwrap_or_else(|| panic!("{mark}: {said}"));
+    let starting = line("starting");
+    assert!(starting.contains("job=job") && starting.contains(path(&room.data())), "{starting}");
+    assert!(starting.contains(&endpoint.url()) && starting.contains(INDEX), "{starting}");
+    assert!(line("no file matches now").contains("/no/*.log"), "{said}");
+    assert!(line("reading").contains("files=2 unread=14 B"), "{said}");
+    let reached = line("reached");
+    assert!(reached.contains("elasticsearch 8.19.21") && reached.contains("name="), "{reached}");
+    assert!(said.lines().last().unwrap().starts_with("3 records read, 3 acknowledged"), "{said}");
+    assert!(!said.contains('\r'), "a progress line where there is no terminal: {said}");
+    assert_eq!(said.lines().count(), 5, "it says more than that: {said}");
 }
 
 #[test]

@@ -208,8 +208,17 @@ impl Agent {
 
     /// SIGTERM; gives the exit status and how long it took.
     pub fn terminate(&mut self) -> (ExitStatus, Duration) {
+        self.end_by(Signal::TERM)
+    }
+
+    /// SIGINT, as Ctrl-C sends it.
+    pub fn interrupt(&mut self) -> (ExitStatus, Duration) {
+        self.end_by(Signal::INT)
+    }
+
+    fn end_by(&mut self, signal: Signal) -> (ExitStatus, Duration) {
         let begin = Instant::now();
-        self.signal(Signal::TERM);
+        self.signal(signal);
         let status = self.wait(PATIENCE);
         (status, begin.elapsed())
     }

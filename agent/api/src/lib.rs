@@ -13,6 +13,7 @@ mod query;
 mod socket;
 mod types;
 mod who_may;
+pub mod words;
 
 pub use client::{Client, ClientError};
 pub use query::{encode as encode_query, parse as parse_query};

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Exit, matches};
+use splashdam_api::words::plural;
+
+use super::{Exit, matches, summary};
 use crate::config::{self, Config, Found};
 use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, View};
-use crate::plan::{IndexPart, IndexPlan, Plan, SourcePlan};
+use crate::plan::{Plan, SourcePlan};
 
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Stands for the folder of credentials where it can't be known.
@@ -53,7 +55,7 @@ fn check_into(files: &[PathBuf], config: &Path, out: &mut dyn Write, err: &mut d
         writeln!(out, "{}: ok: {words}", file.display())?;
     }
     for (file, plan) in good() {
-        writeln!(out, "{}: ok: {}", file.display(), summary(plan))?;
+        writeln!(out, "{}: ok: {}", file.display(), summary::of(plan))?;
     }
     let errors = problems.errors();
     if errors > 0 {
@@ -96,8 +98,8 @@ impl Examined {
         let Some(config) = config else { return };
         let (jobs, problems) = config::examine_all(&config, view);
         self.problems.extend(problems);
-        let count = jobs.len();
-        let words = format!("data in {}, {}", config.data_dir.display(), counted(count, "job"));
+        let count = jobs.len() as u64;
+        let words = format!("data in {}, {}", config.data_dir.display(), plural(count, "job"));
         self.others.push((path.to_owned(), words));
         self.jobs.extend(jobs);
     }
@@ -123,7 +125,7 @@ impl Examined {
                     let message = "there is no such file";
                     self.problems.push(Problem::of_file(file.display().to_string(), message));
                 } else if *good {
-                    let words = counted(datasources.names().count(), "datasource");
+                    let words = plural(datasources.names().count() as u64, "datasource");
                     self.others.push((file.clone(), words));
                 }
                 continue;
@@ -136,28 +138,6 @@ impl Examined {
     }
 }
 
-fn counted(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
-fn summary(plan: &Plan) -> String {
-    let from = match &plan.source {
-        SourcePlan::Stdin(_) => "stdin".to_owned(),
-        SourcePlan::File(files) => counted(files.paths.len(), "path"),
-    };
-    let index = match &plan.sink.index {
-        IndexPlan::Literal(name) => name.clone(),
-        IndexPlan::Template { parts, .. } => parts
-            .iter()
-            .map(|part| match part {
-                IndexPart::Literal(text) | IndexPart::Date(text) => text.clone(),
-                IndexPart::Field(name) => format!("%{{{name}}}"),
-            })
-            .collect(),
-    };
-    format!("{from} → {} index {index}", plan.sink.endpoints.join(", "))
-}
-
 /// What the job's globs find now: worth a warning each, since files may still come.
 fn look_at_sources(file: &Path, plan: &Plan) -> Problems {
     let SourcePlan::File(files) = &plan.source else { return Problems::default() };
@@ -165,7 +145,7 @@ fn look_at_sources(file: &Path, plan: &Plan) -> Problems {
     let mut problems = Problems::default();
     for glob in &files.paths {
         let seen = matches::look(glob, &files.exclude);
-        if seen.matching == 0 && seen.unreadable.is_empty() && !seen.gave_up {
+        if seen.is_nothing() {
             problems.push(warn(format!("no file matches \"{glob}\" now")));
         }
         for (path, error) in seen.unreadable {

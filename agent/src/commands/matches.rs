@@ -1,4 +1,4 @@
-//! What a glob finds at this moment, for the warnings of `check`. Looks at a bounded number of entries.
+//! What a glob finds at this moment, for the warnings of `check` and of a start. Looks at a bounded number of entries.
 
 use std::fs::File;
 use std::io;
@@ -22,6 +22,16 @@ pub(super) struct Seen {
 
 /// `glob` and `exclude` as in a plan: the glob absolute, excludes without `/` for names only.
 pub(super) fn look(glob: &str, exclude: &[String]) -> Seen {
+    look_for(usize::MAX, glob, exclude)
+}
+
+/// Whether it is sure that no file is there now, nor a folder that can't be looked into.
+pub(super) fn finds_nothing(glob: &str, exclude: &[String]) -> bool {
+    look_for(1, glob, exclude).is_nothing()
+}
+
+/// Looks until `enough` files are found.
+fn look_for(enough: usize, glob: &str, exclude: &[String]) -> Seen {
     let mut seen = Seen::default();
     let Some(wanted) = matcher(glob) else { return seen };
     let excluded: Vec<(bool, GlobMatcher)> =
@@ -48,6 +58,9 @@ pub(super) fn look(glob: &str, exclude: &[String]) -> Seen {
             }
         };
         for path in entries.flatten().map(|entry| entry.path()) {
+            if seen.matching >= enough {
+                return seen;
+            }
             looked_at += 1;
             if looked_at > MOST_ENTRIES {
                 seen.gave_up = true;
@@ -70,6 +83,10 @@ pub(super) fn look(glob: &str, exclude: &[String]) -> Seen {
 }
 
 impl Seen {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.matching == 0 && self.unreadable.is_empty() && !self.gave_up
+    }
+
     fn refused(&mut self, path: PathBuf, error: io::Error) {
         if self.unreadable.len() < MOST_NAMED {
             self.unreadable.push((path, error));

@@ -4,8 +4,10 @@ mod check;
 mod demo;
 mod exit;
 mod matches;
+mod progress;
 mod run;
 mod serve;
+mod summary;
 mod try_job;
 
 use std::path::PathBuf;

@@ -1,11 +1,13 @@
 //! `splashdam run JOB…`: jobs in the foreground, with a progress line on a terminal.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Exit, STOP_WITHIN};
+use splashdam_api::words::{bytes, count};
+
+use super::progress::ProgressLine;
+use super::{Exit, STOP_WITHIN, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
 use crate::log;
@@ -16,7 +18,6 @@ use crate::store::StoreError;
 /// How often the end of bounded sources is looked for, and that of the others, which only fail.
 const LOOK: Duration = Duration::from_millis(25);
 const RARE_LOOK: Duration = Duration::from_millis(500);
-const PROGRESS: Duration = Duration::from_millis(500);
 
 pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, reset_state: bool) -> Exit {
     log::to_stderr(LogLevel::Info);
@@ -31,6 +32,8 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, rese
         complain("neither --data-dir nor $XDG_STATE_HOME nor $HOME says where to keep positions");
         return Exit::Usage;
     };
+    // What is said of it is to be found from elsewhere, too.
+    let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
     let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
@@ -51,6 +54,7 @@ async fn foreground(settings: Settings, jobs: Vec<Job>) -> Exit {
     };
     let once = settings.once;
     let socket = settings.data_dir.join("control.sock");
+    summary::announce(&jobs, &settings.data_dir);
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, jobs)) {
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
@@ -94,12 +98,15 @@ fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed => format!("{owed} owed and kept in {}", data_dir.display()),
+        owed => format!("{} owed and kept in {}", count(owed), data_dir.display()),
     };
-    format!(
-        "{how}{} records read, {} acknowledged, {} dead letters, {owed}",
-        progress.records, progress.acknowledged, progress.dead_letters
-    )
+    // Of a run that was to reach the end, it is also told how far that was.
+    let unread = match progress.total.saturating_sub(progress.read) {
+        unread if exit == Exit::Interrupted && unread > 0 => format!(", {} not read yet", bytes(unread)),
+        _ => String::new(),
+    };
+    let (read, done, dead) = (count(progress.records), count(progress.acknowledged), count(progress.dead_letters));
+    format!("{how}{read} records read, {done} acknowledged, {dead} dead letters, {owed}{unread}")
 }
 
 /// SIGINT and SIGTERM.
@@ -138,8 +145,7 @@ pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
 }
 
 pub(super) fn complain(text: impl std::fmt::Display) {
-    // Nobody is left to be told if stderr is gone.
-    drop(writeln!(std::io::stderr(), "{}", text.to_string().trim_end()));
+    log::say(text.to_string().trim_end());
 }
 
 /// `$XDG_STATE_HOME/splashdam/JOB-ID` (several jobs: their ids joined by `+`).
@@ -148,52 +154,4 @@ fn default_data_dir(jobs: &[Job]) -> Option<PathBuf> {
     let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     let ids: Vec<&str> = jobs.iter().map(Job::id).collect();
     Some(Path::new(&base).join("splashdam").join(ids.join("+")))
-}
-
-/// One line on a terminal, written over itself; nothing elsewhere.
-struct ProgressLine {
-    shown: Option<(Instant, u64)>,
-    enabled: bool,
-    once: bool,
-    rate: u64,
-}
-
-impl ProgressLine {
-    fn new(once: bool) -> ProgressLine {
-        ProgressLine { shown: None, enabled: std::io::stderr().is_terminal(), once, rate: 0 }
-    }
-
-    fn show(&mut self, agent: &Agent) {
-        let now = Instant::now();
-        let due = self.shown.is_none_or(|(at, _)| now.duration_since(at) >= PROGRESS);
-        if !self.enabled || !due {
-            return;
-        }
-        let progress = agent.progress();
-        if let Some((at, records)) = self.shown {
-            self.rate = (progress.records.saturating_sub(records) as f64 / now.duration_since(at).as_secs_f64()) as u64;
-        }
-        self.shown = Some((now, progress.records));
-        let text = self.text(&progress);
-        drop(write!(std::io::stderr(), "\r\x1b[2K{text}").and_then(|()| std::io::stderr().flush()));
-    }
-
-    fn text(&self, p: &Progress) -> String {
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let read = if self.once {
-            format!("read {:.1} of {:.1} MiB", mib(p.read), mib(p.total))
-        } else {
-            format!("read {:.1} MiB, {:.1} to go", mib(p.read), mib(p.total.saturating_sub(p.read)))
-        };
-        let dead = if p.dead_letters > 0 { format!(" · {} dead letters", p.dead_letters) } else { String::new() };
-        format!("{read} · {} lines/s · {} owed · {} acknowledged{dead}", self.rate, p.owed, p.acknowledged)
-    }
-
-    fn end(&mut self, agent: &Agent) {
-        if self.enabled {
-            self.shown = None;
-            self.show(agent);
-            drop(writeln!(std::io::stderr()));
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::{Signals, complain, failed, start_failed};
-use super::{Exit, STOP_WITHIN};
+use super::{Exit, STOP_WITHIN, summary};
 use crate::config::Config;
 use crate::pipeline::{Agent, Settings};
 use crate::plan::Plan;
@@ -53,6 +53,7 @@ async fn service(config: &Config, plans: Vec<Plan>) -> Exit {
         Err(error) => return failed(&error),
     };
     let jobs = plans.len();
+    summary::announce(&plans, &config.data_dir);
     let settings = Settings {
         data_dir: config.data_dir.clone(),
         durability: config.durability,

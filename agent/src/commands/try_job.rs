@@ -4,13 +4,15 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
+use splashdam_api::words::plural;
+
 use super::Exit;
 use super::run::{complain, failed};
 use crate::config::{self, LogLevel};
 use crate::encode::Scratch;
 use crate::log;
 use crate::metrics::PipelineMetrics;
-use crate::pipeline::{Codec, host_name};
+use crate::pipeline::{Codec, Rendered, Untimed, host_name};
 use crate::record::{Member, Timestamp, gzip};
 use crate::source::Source;
 
@@ -46,10 +48,18 @@ pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
             complain(format!("would be a dead letter ({}): {}", refused.kind, refused.reason));
         }
         let idle = step.chunks.is_empty();
-        let members = match codec.encode(&step.chunks, Timestamp::now(), &mut scratch) {
-            Ok(members) => members,
+        let Rendered { members, untimed } = match codec.encode(&step.chunks, Timestamp::now(), &mut scratch) {
+            Ok(rendered) => rendered,
             Err(error) => return failed(&error),
         };
+        if let Some(Untimed { records, example, instead }) = untimed {
+            let found = example.found.as_deref().unwrap_or("nothing");
+            let (field, expected) = (&example.field, &example.expected);
+            let records = plural(records, "record");
+            complain(format!(
+                "{records} without a readable time, would get {instead}: {field} has {found}, expected {expected}"
+            ));
+        }
         for member in &members {
             match print(member, &mut left, &mut out) {
                 Ok(()) => {}

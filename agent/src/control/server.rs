@@ -62,7 +62,7 @@ pub(super) fn start<O: Operations>(
 ) -> Result<JoinHandle<()>, ControlError> {
     let listener = take(path)?;
     let taken = Taken::new(path);
-    tracing::info!(socket = %path.display(), "control socket is open");
+    tracing::debug!(socket = %path.display(), "control socket is open");
     Ok(tokio::spawn(accept(listener, agent, stop, taken)))
 }
 

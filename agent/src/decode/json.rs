@@ -83,6 +83,19 @@ fn event_time(plan: &DecodePlan, seen: &Seen<'_>, now: Timestamp) -> Option<i64>
     }
 }
 
+/// The field in which a line's time is looked for, and what is there: for a person who wonders why it has none.
+pub(crate) fn time_found(plan: &DecodePlan, added: &Added, record: &Record<'_>) -> (String, Option<String>) {
+    let field = plan.timestamp_field.as_deref().unwrap_or("@timestamp");
+    let seen = scan(record.bytes.trim_ascii(), plan, added).unwrap_or_default();
+    let value = match (&plan.timestamp_field, seen.time) {
+        (None, _) => seen.timestamp,
+        (Some(_), Some((value, true))) => Some(value),
+        (Some(path), Some((value, false))) => descend(value, path),
+        (Some(_), None) => None,
+    };
+    (field.to_owned(), value.map(|value| value.get().to_owned()))
+}
+
 /// Follows the segments of a dotted path behind the first.
 fn descend<'a>(value: &'a RawValue, path: &str) -> Option<&'a RawValue> {
     path.split('.').skip(1).try_fold(value, |value, segment| {

@@ -31,6 +31,19 @@ pub(crate) struct Facts {
     pub(crate) time_ms: Option<i64>,
 }
 
+/// Why a record has no time, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Untimed {
+    /// Where a time is looked for.
+    pub(crate) field: String,
+    /// What is there instead, as JSON, shortened; `None`: nothing.
+    pub(crate) found: Option<String>,
+    pub(crate) expected: String,
+}
+
+/// Longest value that is quoted, in characters.
+const QUOTED: usize = 80;
+
 /// A job's decoder. Shared by all workers; what changes per chunk is in [`Decoding`].
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -75,6 +88,17 @@ impl Decoding<'_> {
         let text = String::from_utf8_lossy(record.bytes);
         let replaced = Record { bytes: text.as_bytes(), ..*record };
         Facts { invalid_utf8: true, ..self.render(&replaced, out) }
+    }
+
+    /// Why a record has no time (`Facts::time_ms` is `None`). Looks at it once more, so only for an example.
+    pub(crate) fn untimed(&self, record: &Record<'_>) -> Untimed {
+        let text = String::from_utf8_lossy(record.bytes);
+        let (field, found) = json::time_found(self.plan, &self.added, &Record { bytes: text.as_bytes(), ..*record });
+        let quote = |value: String| match value.char_indices().nth(QUOTED) {
+            Some((at, _)) => format!("{}…", &value[..at]),
+            None => value,
+        };
+        Untimed { field, found: found.map(quote), expected: when::expected(&self.plan.timestamp_formats) }
     }
 
     fn render(&self, record: &Record<'_>, out: &mut Vec<u8>) -> Facts {

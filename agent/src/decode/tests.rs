@@ -154,6 +154,29 @@ fn the_event_time_comes_from_the_named_field() {
     }
 }
 
+#[test]
+fn why_a_record_has_no_time_is_said_with_what_is_there_instead() {
+    let long = format!(r#"{{"a":{{"t":"{}"}}}}"#, "é".repeat(100));
+    let quoted = format!("\"{}…", "é".repeat(79));
+    for (field, line, found) in [
+        (Some("t"), r#"{"t":"yesterday"}"#, Some("\"yesterday\"")),
+        (Some("t"), r#"{"t":null}"#, Some("null")),
+        (Some("t"), r#"{"x":1}"#, None),
+        (Some("a.t"), r#"{"a":{"x":1}}"#, None),
+        (Some("a.t"), r#"{"a":7}"#, None),
+        (Some("a.t"), &long, Some(&*quoted)),
+        (None, r#"{"@timestamp":"x"}"#, Some("\"x\"")),
+    ] {
+        let plan = DecodePlan { timestamp_field: field.map(str::to_owned), ..json_plan() };
+        let chunk = chunk(format!("{line}\n").as_bytes(), Piece::Lines);
+        assert_eq!(decode(&plan, &chunk)[0].1.time_ms, None, "{line}");
+        let decoder = Decoder::new(&plan, "h1");
+        let untimed = decoder.begin(&chunk, NOW).untimed(&records(&chunk).next().unwrap());
+        assert_eq!((untimed.field.as_str(), untimed.found.as_deref()), (field.unwrap_or("@timestamp"), found));
+        assert_eq!(untimed.expected, "RFC 3339, or seconds or milliseconds since 1970");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn any_bytes_become_one_valid_document_for_each_line(data: Vec<u8>, lines in "[{}\":a,\n\\[\\]\\\\0]{0,60}") {

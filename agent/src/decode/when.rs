@@ -24,6 +24,14 @@ pub(crate) fn parse(value: &RawValue, formats: &[String]) -> Option<i64> {
     })
 }
 
+/// What [`parse`] takes, in words.
+pub(crate) fn expected(formats: &[String]) -> String {
+    match formats {
+        [] => "RFC 3339, or seconds or milliseconds since 1970".to_owned(),
+        formats => formats.join(" or "),
+    }
+}
+
 fn standard(text: &str) -> Option<i64> {
     // Cheap refusal of what is surely no date, since plain numbers come here as well.
     if !text.get(..5).is_some_and(|year| year.ends_with('-')) {

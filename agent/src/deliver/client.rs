@@ -146,6 +146,7 @@ impl Client {
         {
             identity.version.clone_from(&before.version);
             identity.flavour = before.flavour;
+            identity.cluster_name.clone_from(&before.cluster_name);
         }
         let identity = Arc::new(identity);
         known.identity = Some(identity.clone());
@@ -172,7 +173,10 @@ impl Client {
             return Err(Ok(root));
         }
         let nodes = self.ask("GET", "/_nodes?filter_path=nodes.*.version", None, 1000).await.map_err(Err)?;
-        let state = self.ask("GET", "/_cluster/state/version?filter_path=cluster_uuid", None, 0).await.map_err(Err)?;
+        let state = self
+            .ask("GET", "/_cluster/state/version?filter_path=cluster_uuid,cluster_name", None, 0)
+            .await
+            .map_err(Err)?;
         Ok(Identity::from_nodes(&nodes.body, &state.body))
     }
 

@@ -19,9 +19,20 @@ pub(crate) struct Identity {
     pub(crate) version: Option<String>,
     /// `None`: not told, or the cluster has not formed yet.
     pub(crate) cluster_uuid: Option<String>,
+    /// What its people call it.
+    pub(crate) cluster_name: Option<String>,
 }
 
 impl Identity {
+    /// Product and version, "elasticsearch 8.19.21".
+    pub(crate) fn product(&self) -> String {
+        let product = match self.flavour {
+            Flavour::Elasticsearch => "elasticsearch",
+            Flavour::OpenSearch => "opensearch",
+        };
+        format!("{product} {}", self.version.as_deref().unwrap_or("(version not told)"))
+    }
+
     /// (major, minor) of the version.
     pub(crate) fn number(&self) -> Option<(u32, u32)> {
         let mut parts = self.version.as_deref()?.split('.');
@@ -44,6 +55,7 @@ impl Identity {
         struct Root {
             version: Version,
             cluster_uuid: Option<String>,
+            cluster_name: Option<String>,
         }
         #[derive(Deserialize)]
         struct Version {
@@ -55,7 +67,12 @@ impl Identity {
             Some("opensearch") => Flavour::OpenSearch,
             _ => Flavour::Elasticsearch,
         };
-        Some(Identity { flavour, version: Some(root.version.number), cluster_uuid: formed(root.cluster_uuid) })
+        Some(Identity {
+            flavour,
+            version: Some(root.version.number),
+            cluster_uuid: formed(root.cluster_uuid),
+            cluster_name: root.cluster_name,
+        })
     }
 
     /// Reads the answers of `GET /_nodes?filter_path=nodes.*.version` and `GET /_cluster/state/version`. In a
@@ -69,17 +86,20 @@ impl Identity {
         struct Node {
             version: String,
         }
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
         struct State {
             cluster_uuid: Option<String>,
+            cluster_name: Option<String>,
         }
         let nodes = serde_json::from_slice::<Nodes>(nodes).map(|nodes| nodes.nodes).unwrap_or_default();
         let versions = nodes.into_values().map(|node| node.version);
+        let state = serde_json::from_slice::<State>(state).unwrap_or_default();
         let by_number = |version: &String| -> Vec<u32> { version.split('.').map_while(|n| n.parse().ok()).collect() };
         Identity {
             flavour: Flavour::Elasticsearch,
             version: versions.min_by_key(by_number),
-            cluster_uuid: serde_json::from_slice::<State>(state).ok().and_then(|state| formed(state.cluster_uuid)),
+            cluster_uuid: formed(state.cluster_uuid),
+            cluster_name: state.cluster_name,
         }
     }
 }
@@ -118,6 +138,7 @@ mod tests {
         let identity = Identity::from_nodes(nodes, br#"{"cluster_name":"c","cluster_uuid":"U"}"#);
         assert_eq!(identity.version.as_deref(), Some("8.9.1"));
         assert_eq!(identity.cluster_uuid.as_deref(), Some("U"));
+        assert_eq!((identity.product().as_str(), identity.cluster_name.as_deref()), ("elasticsearch 8.9.1", Some("c")));
         assert_eq!(Identity::from_nodes(b"", b"{}"), Identity::default());
         assert!(!Identity::default().wants_type());
     }

@@ -20,7 +20,7 @@ mod tls;
 pub(crate) use body::{Item, cut, items, raise};
 pub(crate) use client::{Client, Reply};
 pub(crate) use concurrency::Concurrency;
-pub(crate) use identity::{Flavour, Identity};
+pub(crate) use identity::Identity;
 pub(crate) use indices::{Indices, Wanted};
 pub(crate) use refusal::Refusal;
 pub(crate) use response::{

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::query_codec::QueryCodec;
 use super::query_outputs::Ready;
-use crate::decode::{Decoder, records};
+use crate::decode::{self, Decoder, records};
 use crate::encode::{Encoder, Scratch};
 use crate::metrics::PipelineMetrics;
-use crate::plan::{IndexPlan, Plan};
+use crate::plan::{IndexPart, IndexPlan, Plan};
 use crate::query::Prepared;
 use crate::record::{Chunk, DeadLetter, Member, Piece, Refused, Timestamp};
 use crate::source::Waker;
@@ -27,7 +27,24 @@ pub(crate) struct Codec {
     /// Where documents go that were refused before their index was known.
     index: String,
     id_prefix: String,
+    /// What a record gets that has no readable time; `None`: its time does not matter to us.
+    instead_of_time: Option<String>,
     metrics: PipelineMetrics,
+}
+
+/// What [`Codec::encode`] makes of chunks.
+pub(crate) struct Rendered {
+    pub(crate) members: Vec<Member>,
+    pub(crate) untimed: Option<Untimed>,
+}
+
+/// Records whose time can't be read, and why one of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Untimed {
+    pub(crate) records: u64,
+    pub(crate) example: decode::Untimed,
+    /// What they get in place of it.
+    pub(crate) instead: String,
 }
 
 /// Chunks in, members out; `chunks` comes back so that its buffers can be used again.
@@ -42,6 +59,7 @@ pub(super) struct Encoded {
     pub(super) ready: Ready,
     /// What must go through a query's state first.
     pub(super) prepared: Vec<Prepared>,
+    pub(super) untimed: Option<Untimed>,
     pub(super) buffers: Vec<Vec<u8>>,
 }
 
@@ -85,6 +103,7 @@ impl Codec {
             encoder: Encoder::new(&plan.id, agent_id, &plan.sink),
             index,
             id_prefix: format!("{}.{agent_id}.", plan.id),
+            instead_of_time: instead_of_time(plan),
             metrics,
         }
     }
@@ -93,9 +112,10 @@ impl Codec {
     ///
     /// # Errors
     /// Only what compressing into memory can fail with.
-    pub(crate) fn encode(&self, chunks: &[Chunk], now: Timestamp, scratch: &mut Scratch) -> io::Result<Vec<Member>> {
+    pub(crate) fn encode(&self, chunks: &[Chunk], now: Timestamp, scratch: &mut Scratch) -> io::Result<Rendered> {
         let mut encoding = self.encoder.begin(scratch);
-        let (mut count, mut invalid, mut undecodable) = (0, 0, 0);
+        let (mut count, mut invalid, mut undecodable, mut untimed) = (0, 0, 0, 0);
+        let mut example = None;
         for chunk in chunks {
             let decoding = self.decoder.begin(chunk, now);
             encoding.source(chunk.source);
@@ -105,6 +125,10 @@ impl Codec {
                     let facts = decoding.document(&record, out);
                     invalid += u64::from(facts.invalid_utf8);
                     undecodable += u64::from(facts.undecodable);
+                    if facts.time_ms.is_none() && !facts.undecodable && self.instead_of_time.is_some() {
+                        untimed += 1;
+                        example.get_or_insert_with(|| decoding.untimed(&record));
+                    }
                     facts.time_ms
                 })?;
             }
@@ -112,7 +136,10 @@ impl Codec {
         self.metrics.read_records.inc_by(count);
         self.metrics.invalid_utf8_records.inc_by(invalid);
         self.metrics.undecodable_records.inc_by(undecodable);
-        encoding.finish()
+        self.metrics.untimed_records.inc_by(untimed);
+        let reason = example.zip(self.instead_of_time.clone());
+        let untimed = reason.map(|(example, instead)| Untimed { records: untimed, example, instead });
+        Ok(Rendered { members: encoding.finish()?, untimed })
     }
 
     /// Makes the dead letter of a record that the source refused.
@@ -137,12 +164,25 @@ impl Codec {
     }
 
     fn work(&self, batch: Batch, now: Timestamp, scratch: &mut Scratch) -> io::Result<Encoded> {
-        let members = self.encode(&batch.chunks, now, scratch)?;
+        let Rendered { members, untimed } = self.encode(&batch.chunks, now, scratch)?;
         let dead = batch.refused.iter().map(|r| self.dead_letter(r, now)).collect();
         let lines = batch.chunks.into_iter().filter(|c| c.piece == Piece::Lines);
         let buffers = lines.map(|c| c.data).collect();
-        Ok(Encoded { ready: Ready { members, dead, ..Ready::default() }, prepared: Vec::new(), buffers })
+        Ok(Encoded { ready: Ready { members, dead, ..Ready::default() }, prepared: Vec::new(), untimed, buffers })
     }
+}
+
+/// Records of this job without a readable time get this, in words. `None`: nothing depends on it.
+fn instead_of_time(plan: &Plan) -> Option<String> {
+    let dated = match &plan.sink.index {
+        IndexPlan::Template { parts, fallback, .. } => {
+            parts.iter().any(|part| matches!(part, IndexPart::Date(_))).then(|| format!("index {fallback}"))
+        }
+        IndexPlan::Literal(_) => None,
+    };
+    let read = plan.decode.timestamp_field.as_ref().map(|_| "the time of reading".to_owned());
+    let both: Vec<String> = read.into_iter().chain(dated).collect();
+    (!both.is_empty()).then(|| both.join(", "))
 }
 
 impl Pool {

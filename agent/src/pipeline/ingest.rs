@@ -159,6 +159,7 @@ impl Running {
             let busy = self.waiting.len() >= self.ingest.max_waiting;
             let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
             let step = self.ingest.source.poll(budget, now)?;
+            self.notices.first_look(&self.ingest.source, self.ingest.metrics.files.get().unsigned_abs());
             let idle = self.gather(step, now);
             let flush = self.ingest.signals.flush.swap(false, Ordering::AcqRel);
             if !busy && self.due(now, flush) {
@@ -274,9 +275,12 @@ impl Running {
     }
 
     fn commit(&mut self, encoded: Encoded, batch: Waiting) -> Result<(), IngestError> {
-        let Encoded { ready, prepared, buffers } = encoded;
+        let Encoded { ready, prepared, untimed, buffers } = encoded;
         buffers.into_iter().for_each(|buffer| self.ingest.source.recycle(buffer));
         let bytes = ready.members.iter().map(|m| m.gzip.len() as u64).sum();
+        if let Some(untimed) = &untimed {
+            self.notices.untimed(untimed, Instant::now());
+        }
         if batch.bytes >= TELLING_BYTES {
             self.ratio = bytes as f64 / batch.bytes as f64;
         }

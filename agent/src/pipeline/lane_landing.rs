@@ -123,7 +123,8 @@ impl<D: Door> Delivering<D> {
         let unparked = self.sink.passed(raw, wire);
         let over = self.sink.complaints.went_well(&lane.index);
         if unparked || over.is_some() {
-            tracing::info!(index = %lane.index, unsaid = over.unwrap_or(0), "delivering again");
+            let unsaid = over.filter(|unsaid| *unsaid > 0);
+            tracing::info!(index = %lane.index, unsaid, "delivering again");
         }
     }
 
@@ -203,6 +204,7 @@ impl<D: Door> Delivering<D> {
                 self.shared.state.failed(&reason);
                 let about = (trouble != Trouble::Unreachable).then_some(&lane.index);
                 if let Some(unsaid) = self.sink.complaints.failed(about, &reason, now) {
+                    let unsaid = (unsaid > 0).then_some(unsaid);
                     tracing::warn!(index = %lane.index, %reason, unsaid, "a bulk request will be sent again");
                 }
                 self.shared.metrics.rejected_429.inc_by(u64::from(status == 429));

@@ -1,6 +1,7 @@
 //! What all lanes of a pipeline share: how much may fly, what size, and whether the sink takes anything at all.
 //!
-//! Pure: time is an argument.
+//! Pure: time is an argument. What it learns is not kept over a restart: a limit of the server that was raised is
+//! found then, and learning it again costs a few refused requests.
 
 use std::time::{Duration, Instant};
 

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::deliver::{Flavour, Identity, Refusal};
+use crate::deliver::{Identity, Refusal};
 use crate::record::Timestamp;
 
 /// One pipeline's delivery as `status` shows it. Shared by the delivery loop and the control socket.
 #[derive(Debug)]
 pub(crate) struct Delivery {
+    job: String,
     file: PathBuf,
     shown: Mutex<DeliveryStatus>,
     cluster: Mutex<Option<String>>,
@@ -65,7 +66,13 @@ impl Delivery {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        Ok(Delivery { file, shown: Mutex::default(), cluster: Mutex::new(cluster), wake: Notify::new() })
+        Ok(Delivery {
+            job: id.to_owned(),
+            file,
+            shown: Mutex::default(),
+            cluster: Mutex::new(cluster),
+            wake: Notify::new(),
+        })
     }
 
     pub(crate) fn status(&self) -> DeliveryStatus {
@@ -91,31 +98,40 @@ impl Delivery {
     /// # Errors
     /// If it is another cluster than the one that documents are owed to.
     pub(super) fn meet(&self, identity: &Identity, owed: bool) -> Result<(), Refusal> {
-        let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(uuid) = &identity.cluster_uuid else { return Ok(()) };
-        if cluster.as_ref() != Some(uuid) {
-            if let Some(before) = cluster.as_ref().filter(|_| owed) {
-                let file = self.file.display();
-                return Err(Refusal {
-                    kind: "other_cluster".to_owned(),
-                    reason: format!(
-                        "documents are owed to cluster {before}, but the endpoint leads to {uuid}; if that is meant, remove {file}"
-                    ),
-                    status: 0,
-                });
-            }
-            if let Err(error) = remember(&self.file, uuid) {
-                tracing::warn!(file = %self.file.display(), %error, "can't remember the cluster");
-            }
-            *cluster = Some(uuid.clone());
+        if let Some(uuid) = &identity.cluster_uuid {
+            self.recognise(uuid, owed)?;
         }
-        let product = match identity.flavour {
-            Flavour::Elasticsearch => "elasticsearch",
-            Flavour::OpenSearch => "opensearch",
-        };
+        let product = identity.product();
+        let uuid = identity.cluster_uuid.clone().unwrap_or_default();
         let mut shown = self.shown();
-        shown.cluster = format!("{product} {}", identity.version.as_deref().unwrap_or("(version not told)"));
-        shown.cluster_uuid.clone_from(uuid);
+        if (&shown.cluster, &shown.cluster_uuid) != (&product, &uuid) {
+            let name = identity.cluster_name.as_deref().unwrap_or("(not told)");
+            tracing::info!(job = %self.job, cluster = %product, %name, "reached");
+        }
+        (shown.cluster, shown.cluster_uuid) = (product, uuid);
+        Ok(())
+    }
+
+    /// Compares the cluster with the one that is remembered, and remembers it.
+    fn recognise(&self, uuid: &str, owed: bool) -> Result<(), Refusal> {
+        let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        if cluster.as_deref() == Some(uuid) {
+            return Ok(());
+        }
+        if let Some(before) = cluster.as_ref().filter(|_| owed) {
+            let file = self.file.display();
+            return Err(Refusal {
+                kind: "other_cluster".to_owned(),
+                reason: format!(
+                    "documents are owed to cluster {before}, but the endpoint leads to {uuid}; if that is meant, remove {file}"
+                ),
+                status: 0,
+            });
+        }
+        if let Err(error) = remember(&self.file, uuid) {
+            tracing::warn!(file = %self.file.display(), %error, "can't remember the cluster");
+        }
+        *cluster = Some(uuid.to_owned());
         Ok(())
     }
 }

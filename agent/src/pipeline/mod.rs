@@ -34,4 +34,4 @@ mod versions;
 
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
-pub(crate) use codec::Codec;
+pub(crate) use codec::{Codec, Rendered, Untimed};

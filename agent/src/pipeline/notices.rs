@@ -1,26 +1,61 @@
-//! What the ingest loop tells the log: passed-over bytes, and why reading waits. Repeats are summed up.
+//! What the ingest loop tells the log: what there is to read, passed-over bytes, why reading waits, records
+//! without a readable time. Repeats are summed up.
 
 use std::time::{Duration, Instant};
 
+use splashdam_api::words::bytes;
+
+use super::codec::Untimed;
 use crate::record::{Gap, GapReason};
+use crate::source::{Progress, Source};
 use crate::store::Room;
 
 /// Between two lines about passed-over bytes.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// Between two lines about records without a readable time: it is a mistake in a job, or in what writes the log.
+const UNTIMED_EVERY: Duration = Duration::from_secs(600);
+
 /// What is not said yet. (The source itself logs bytes that are lost.)
 #[derive(Debug)]
 pub(super) struct Notices {
     job: String,
+    looked: bool,
     said: Option<Instant>,
     long_bytes: u64,
     nul_bytes: u64,
+    untimed_said: Option<Instant>,
+    untimed: u64,
     room: Room,
 }
 
 impl Notices {
     pub(super) fn new(job: String) -> Notices {
-        Notices { job, said: None, long_bytes: 0, nul_bytes: 0, room: Room::Yes }
+        Notices {
+            job,
+            looked: false,
+            said: None,
+            long_bytes: 0,
+            nul_bytes: 0,
+            untimed_said: None,
+            untimed: 0,
+            room: Room::Yes,
+        }
+    }
+
+    /// Says once what there is to read, after the first look.
+    pub(super) fn first_look(&mut self, source: &Source, files: u64) {
+        if std::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        let job = &self.job;
+        match source {
+            Source::File(_) => {
+                let Progress { read, total } = source.progress();
+                tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");
+            }
+            Source::Stdin(_) => tracing::info!(%job, "reading standard input"),
+        }
     }
 
     pub(super) fn gaps(&mut self, gaps: &[Gap], now: Instant) {
@@ -37,6 +72,20 @@ impl Notices {
             let (long_bytes, nul_bytes) = (std::mem::take(&mut self.long_bytes), std::mem::take(&mut self.nul_bytes));
             tracing::warn!(job = %self.job, long_bytes, nul_bytes, "passed over: ends of lines longer than max_line_bytes, runs of NUL bytes");
         }
+    }
+
+    /// Says that records have no readable time, with one of them as an example. Gives how many, if it does.
+    pub(super) fn untimed(&mut self, untimed: &Untimed, now: Instant) -> Option<u64> {
+        self.untimed += untimed.records;
+        if self.untimed_said.is_some_and(|said| now.duration_since(said) < UNTIMED_EVERY) {
+            return None;
+        }
+        self.untimed_said = Some(now);
+        let records = std::mem::take(&mut self.untimed);
+        let (example, instead) = (&untimed.example, &untimed.instead);
+        let found = example.found.as_deref().unwrap_or("nothing");
+        tracing::warn!(job = %self.job, field = %example.field, %found, expected = %example.expected, records, %instead, "records have no readable time");
+        Some(records)
     }
 
     /// Says when reading begins to wait, and when it goes on.
@@ -58,6 +107,19 @@ impl Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode;
+
+    #[test]
+    fn records_without_a_time_are_told_at_once_and_then_summed_up() {
+        let mut notices = Notices::new("a".to_owned());
+        let begin = Instant::now();
+        let example = decode::Untimed { field: "t".to_owned(), found: None, expected: "RFC 3339".to_owned() };
+        let untimed = Untimed { records: 7, example, instead: "the time of reading".to_owned() };
+        assert_eq!(notices.untimed(&untimed, begin), Some(7));
+        let said: Vec<u64> =
+            (1..=1200).filter_map(|second| notices.untimed(&untimed, begin + Duration::from_secs(second))).collect();
+        assert_eq!(said, [4200, 4200], "once in ten minutes");
+    }
 
     #[test]
     fn passed_over_bytes_are_summed_up_between_two_lines() {

@@ -57,7 +57,7 @@ impl QueryCodec {
             self.finish(std::mem::take(&mut prepared), batch.version, now, &mut ready, scratch)?;
         }
         let lines = batch.chunks.into_iter().filter(|c| c.piece == Piece::Lines);
-        Ok(Encoded { ready, prepared, buffers: lines.map(|c| c.data).collect() })
+        Ok(Encoded { ready, prepared, untimed: None, buffers: lines.map(|c| c.data).collect() })
     }
 
     fn prepare(&self, chunk: &Chunk, now: Timestamp, ready: &mut Ready) -> Option<Prepared> {

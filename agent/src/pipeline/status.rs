@@ -29,6 +29,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         duplicate_records: metrics.duplicate_records.get(),
         dead_letters,
         dead_letter_bytes,
+        untimed_records: metrics.untimed_records.get(),
         gap_bytes: metrics.gap_bytes.get(),
         retries: metrics.retries.get(),
         in_flight: delivery.in_flight as u64,

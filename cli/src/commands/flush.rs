@@ -1,25 +1,17 @@
 //! `splashctl flush`: ship what was read, now; exit code 4 if something is still owed after waiting.
 
+use splashdam_api::words::{bytes, count};
 use splashdam_api::{Client, Flushed};
 
 use crate::exit::Exit;
 use crate::output::{Output, harmless};
-use crate::words::{bytes, count};
 
-pub(crate) async fn run(
-    pipeline: Option<&str>,
-    json: bool,
-    client: &Client,
-    output: &mut Output,
-) -> anyhow::Result<Exit> {
+pub(crate) async fn run(pipeline: Option<&str>, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let flushed = client.flush(pipeline).await?;
-    if json {
-        output.json(&flushed)?;
-    } else if flushed.pipelines.is_empty() {
+    if flushed.pipelines.is_empty() {
         output.say("no job is running");
-    } else {
-        output.data(&render(&flushed))?;
     }
+    output.show(&flushed, |_| render(&flushed))?;
     Ok(if flushed.complete() { Exit::Done } else { Exit::StillOwed })
 }
 

@@ -12,14 +12,12 @@ use crate::args::{Command, Positions};
 use crate::exit::Exit;
 use crate::output::Output;
 
-pub(crate) async fn run(command: &Command, json: bool, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     match command {
-        Command::Status => status::run(json, client, output).await,
-        Command::DeadLetters(command) => dead_letters::run(command, json, client, output).await,
-        Command::Flush { pipeline } => flush::run(pipeline.as_deref(), json, client, output).await,
-        Command::Positions(Positions::Ls { pipeline }) => {
-            positions::run(pipeline.as_deref(), json, client, output).await
-        }
+        Command::Status => status::run(client, output).await,
+        Command::DeadLetters(command) => dead_letters::run(command, client, output).await,
+        Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
+        Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }

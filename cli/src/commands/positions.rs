@@ -1,25 +1,15 @@
 //! `splashctl positions ls`: how far every source is read.
 
+use splashdam_api::words::count;
 use splashdam_api::{Client, PipelinePositions};
 
 use crate::exit::Exit;
 use crate::output::{Output, Tone};
 use crate::table::{Column, Table};
-use crate::words::count;
 
-pub(crate) async fn run(
-    pipeline: Option<&str>,
-    json: bool,
-    client: &Client,
-    output: &mut Output,
-) -> anyhow::Result<Exit> {
+pub(crate) async fn run(pipeline: Option<&str>, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let positions = client.positions(pipeline).await?;
-    if json {
-        output.json(&positions)?;
-    } else {
-        let colour = output.colour;
-        output.data(&render(&positions, colour))?;
-    }
+    output.show(&positions, |colour| render(&positions, colour))?;
     Ok(Exit::Done)
 }
 

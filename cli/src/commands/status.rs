@@ -2,21 +2,17 @@
 
 use std::time::SystemTime;
 
+use splashdam_api::words::{bytes, count, plural};
 use splashdam_api::{Client, Health, PipelineStatus, State, Status};
 
 use crate::exit::Exit;
 use crate::output::{Output, Tone, harmless, paint};
 use crate::table::{Column, Table};
-use crate::words::{ago, bytes, count, plural};
+use crate::words::ago;
 
-pub(crate) async fn run(json: bool, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
+pub(crate) async fn run(client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let status = client.status().await?;
-    if json {
-        output.json(&status)?;
-    } else {
-        let colour = output.colour;
-        output.data(&render(&status, SystemTime::now(), colour))?;
-    }
+    output.show(&status, |colour| render(&status, SystemTime::now(), colour))?;
     Ok(Exit::Done)
 }
 
@@ -92,6 +88,11 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
     if pipeline.gap_bytes > 0 {
         let gap = format!("{} were gone before they could be read", bytes(pipeline.gap_bytes));
         table.remark(&gap, Tone::Bad);
+    }
+    if pipeline.untimed_records > 0 {
+        let untimed =
+            format!("no time can be read in {}: the log has an example", plural(pipeline.untimed_records, "record"));
+        table.remark(&untimed, Tone::Warning);
     }
     if pipeline.dead_letters > 0 {
         let dead = format!(
@@ -176,6 +177,7 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
             owed_records: 1200,
             owed_bytes: 90_000,
             gap_bytes: 77,
+            untimed_records: 3,
             dead_letters: 1,
             last_error: Some(lane.why.clone()),
             parked: vec![lane],
@@ -196,6 +198,7 @@ JOB    STATE   READ  BEHIND   OWED      SIZE  ACKNOWLEDGED  DEAD
 audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
     index audit is parked for 4 min: index_closed_exception: closed
     77 B were gone before they could be read
+    no time can be read in 3 records: the log has an example
     1 dead letter: splashctl dead-letters ls --pipeline audit
 web    full     0 B     0 B      0       0 B             0     0
     the buffer of 1.0 GiB is used up

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use splashdam_api::words::count;
 
 use super::Args;
 use super::cluster::Cluster;
 use super::ledger::Tally;
+use crate::log::{self, say};
 
 /// The progress line: so often on a terminal, so often elsewhere.
 const LIVE: Duration = Duration::from_millis(250);
@@ -63,25 +65,22 @@ impl Drop for Stage {
 pub(super) struct Report {
     began: Instant,
     live: bool,
-    /// The progress line stands on the screen.
-    standing: bool,
     shown: Option<Instant>,
 }
 
 impl Report {
     pub(super) fn new(began: Instant) -> Report {
-        Report { began, live: io::stderr().is_terminal(), standing: false, shown: None }
+        Report { began, live: io::stderr().is_terminal(), shown: None }
     }
 
     pub(super) fn opening(&self, args: &Args, log: &Path, target: &str, restarts: u64) {
-        say(&format!("{} lines grow in {} within {} s.", grouped(args.lines), log.display(), args.seconds));
+        say(&format!("{} lines grow in {} within {} s.", count(args.lines), log.display(), args.seconds));
         say(&format!("An agent ships them to {target}."));
         say(&format!("The log is rotated while it grows, and the agent is killed with kill -9, {restarts} times.\n"));
     }
 
     /// Something happened.
     pub(super) fn event(&mut self, text: &str) {
-        self.wipe();
         say(&format!("{:6.1} s  {text}", self.began.elapsed().as_secs_f64()));
     }
 
@@ -93,16 +92,10 @@ impl Report {
         }
         let received = received().await;
         self.shown = Some(Instant::now());
-        let text = format!(
-            "{} of {} lines written, {} documents received",
-            grouped(written),
-            grouped(lines),
-            grouped(received)
-        );
+        let text =
+            format!("{} of {} lines written, {} documents received", count(written), count(lines), count(received));
         if self.live {
-            // Wiped and written at once, so that it does not flicker.
-            write!(io::stderr(), "\r\x1b[K          {text}").ok();
-            self.standing = true;
+            log::progress(&format!("          {text}"));
         } else {
             self.event(&text);
         }
@@ -110,7 +103,6 @@ impl Report {
 
     /// The table, from the ledger alone.
     pub(super) fn closing(&mut self, tally: &Tally, seconds: Duration, restarts: u64) -> io::Result<()> {
-        self.wipe();
         say("");
         let mut out = io::stdout().lock();
         out.write_all(table(tally, seconds, restarts).as_bytes())?;
@@ -129,19 +121,13 @@ impl Report {
             say(&format!("Missing: the lines seq={}{more}", lines.join(", ")));
         }
         if tally.strange > 0 {
-            say(&format!("{} documents are no line that was written.", grouped(tally.strange)));
+            say(&format!("{} documents are no line that was written.", count(tally.strange)));
         }
         say(&format!(
             "This is wrong. Everything is kept in {}; the agent's log is {}.",
             folder.display(),
             log.display()
         ));
-    }
-
-    fn wipe(&mut self) {
-        if std::mem::take(&mut self.standing) {
-            write!(io::stderr(), "\r\x1b[K").ok();
-        }
     }
 }
 
@@ -151,14 +137,14 @@ fn table(tally: &Tally, seconds: Duration, restarts: u64) -> String {
         text.push_str(format!("{name:<14} {value:>12}  {remark}").trim_end());
         text.push('\n');
     };
-    row("lines written", &grouped(tally.written), "");
-    row("documents", &grouped(tally.documents), "");
-    row("missing", &grouped(tally.missing), "");
-    row("double", &grouped(tally.double), "");
+    row("lines written", &count(tally.written), "");
+    row("documents", &count(tally.documents), "");
+    row("missing", &count(tally.missing), "");
+    row("double", &count(tally.double), "");
     row("seconds", &format!("{:.1}", seconds.as_secs_f64()), "");
-    row("restarts", &grouped(restarts), "after kill -9");
+    row("restarts", &count(restarts), "after kill -9");
     if tally.resent > 0 {
-        row("sent again", &grouped(tally.resent), "after a kill, with the same _id: refused by the index, not doubled");
+        row("sent again", &count(tally.resent), "after a kill, with the same _id: refused by the index, not doubled");
     }
     if let Some((id, source)) = &tally.sample {
         let pretty = serde_json::from_str::<serde_json::Value>(source)
@@ -170,24 +156,6 @@ fn table(tally: &Tally, seconds: Duration, restarts: u64) -> String {
         if tally.is_exact() { "Nothing is missing, nothing is double." } else { "That is not every line once." };
     text.push_str(&format!("\n{verdict}\n"));
     text
-}
-
-/// `1,234,567`
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// If stderr is gone, nobody is there to be told so.
-fn say(text: &str) {
-    writeln!(io::stderr(), "{text}").ok();
 }
 
 #[cfg(test)]

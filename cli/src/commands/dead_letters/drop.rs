@@ -3,17 +3,16 @@
 use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::bail;
+use splashdam_api::words::plural;
 use splashdam_api::{Changed, Client, Which};
 
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::words::plural;
 
 pub(crate) async fn run(
     pipeline: &str,
     which: Which,
     yes: bool,
-    json: bool,
     client: &Client,
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
@@ -32,11 +31,8 @@ pub(crate) async fn run(
         }
     }
     let dead_letters = client.drop_dead_letters(pipeline, which).await?;
-    if json {
-        output.json(&Changed { dead_letters })?;
-    } else {
-        output.data(&format!("{} of {pipeline} dropped\n", plural(dead_letters, "dead letter")))?;
-    }
+    let dropped = plural(dead_letters, "dead letter");
+    output.show(&Changed { dead_letters }, |_| format!("{dropped} of {pipeline} dropped\n"))?;
     Ok(Exit::Done)
 }
 

@@ -1,12 +1,12 @@
 //! `splashctl dead-letters ls`: one line for each.
 
+use splashdam_api::words::count;
 use splashdam_api::{Client, DeadLetter};
 
 use super::refused_by;
 use crate::exit::Exit;
 use crate::output::{Output, Tone};
 use crate::table::{Column, Table};
-use crate::words::count;
 
 /// A reason is cut here; `show` has all of it.
 const REASON: usize = 100;
@@ -14,7 +14,6 @@ const REASON: usize = 100;
 pub(crate) async fn run(
     pipeline: Option<&str>,
     limit: u64,
-    json: bool,
     client: &Client,
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
@@ -31,16 +30,13 @@ pub(crate) async fn run(
         more += kept.saturating_sub(found.len() as u64);
         letters.extend(found);
     }
-    if json {
-        output.json(&letters)?;
-    } else if letters.is_empty() {
+    if letters.is_empty() && !output.is_json() {
         output.say("no dead letters");
-    } else {
-        let colour = output.colour;
-        output.data(&render(&letters, colour))?;
-        if more > 0 {
-            output.say(&format!("{} more (--limit N)", count(more)));
-        }
+        return Ok(Exit::Done);
+    }
+    output.show(&letters, |colour| render(&letters, colour))?;
+    if more > 0 {
+        output.say(&format!("{} more (--limit N)", count(more)));
     }
     Ok(Exit::Done)
 }

@@ -12,25 +12,20 @@ use crate::exit::Exit;
 use crate::output::Output;
 use crate::pipeline;
 
-pub(crate) async fn run(
-    command: &DeadLetters,
-    json: bool,
-    client: &Client,
-    output: &mut Output,
-) -> anyhow::Result<Exit> {
+pub(crate) async fn run(command: &DeadLetters, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     match command {
-        DeadLetters::Ls { pipeline, limit } => ls::run(pipeline.as_deref(), *limit, json, client, output).await,
+        DeadLetters::Ls { pipeline, limit } => ls::run(pipeline.as_deref(), *limit, client, output).await,
         DeadLetters::Show { number, pipeline } => {
             let pipeline = pipeline::meant(pipeline.as_deref(), client).await?;
-            show::run(&pipeline, *number, json, client, output).await
+            show::run(&pipeline, *number, client, output).await
         }
         DeadLetters::Replay(chosen) => {
             let pipeline = pipeline::meant(chosen.pipeline.as_deref(), client).await?;
-            replay::run(&pipeline, chosen.which(), json, client, output).await
+            replay::run(&pipeline, chosen.which(), client, output).await
         }
         DeadLetters::Drop { chosen, yes } => {
             let pipeline = pipeline::meant(chosen.pipeline.as_deref(), client).await?;
-            drop::run(&pipeline, chosen.which(), *yes, json, client, output).await
+            drop::run(&pipeline, chosen.which(), *yes, client, output).await
         }
     }
 }

@@ -1,24 +1,16 @@
 //! `splashctl dead-letters replay`: ship them again, after what was wrong is mended.
 
+use splashdam_api::words::plural;
 use splashdam_api::{Changed, Client, Which};
 
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::words::plural;
 
-pub(crate) async fn run(
-    pipeline: &str,
-    which: Which,
-    json: bool,
-    client: &Client,
-    output: &mut Output,
-) -> anyhow::Result<Exit> {
+pub(crate) async fn run(pipeline: &str, which: Which, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let dead_letters = client.replay_dead_letters(pipeline, which).await?;
-    if json {
-        output.json(&Changed { dead_letters })?;
-    } else {
-        let replayed = plural(dead_letters, "dead letter");
-        output.data(&format!("{replayed} of {pipeline} will be shipped again; `splashctl flush` waits for it\n"))?;
-    }
+    let replayed = plural(dead_letters, "dead letter");
+    output.show(&Changed { dead_letters }, |_| {
+        format!("{replayed} of {pipeline} will be shipped again; `splashctl flush` waits for it\n")
+    })?;
     Ok(Exit::Done)
 }

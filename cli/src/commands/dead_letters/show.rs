@@ -7,20 +7,9 @@ use super::refused_by;
 use crate::exit::Exit;
 use crate::output::{Output, Tone, harmless, paint};
 
-pub(crate) async fn run(
-    pipeline: &str,
-    number: u64,
-    json: bool,
-    client: &Client,
-    output: &mut Output,
-) -> anyhow::Result<Exit> {
+pub(crate) async fn run(pipeline: &str, number: u64, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let letter = client.dead_letter(pipeline, number).await?;
-    if json {
-        output.json(&letter)?;
-    } else {
-        let colour = output.colour;
-        output.data(&render(&letter, colour))?;
-    }
+    output.show(&letter, |colour| render(&letter, colour))?;
     Ok(Exit::Done)
 }
 
