@@ -212,6 +212,25 @@ fn a_trimmed_end_is_a_gap_and_what_was_shipped_is_not_shipped_again() {
 }
 
 #[test]
+fn a_file_that_is_shorter_than_it_was_seen_is_not_read_again_and_again() {
+    let mut rig = Rig::new(&["a.log"]);
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.run(100_000);
+    rig.budget = 0;
+    rig.append("a.log", Rig::lines(10, 50));
+    rig.now += Duration::from_secs(11);
+    rig.run(10_000);
+    rig.truncate("a.log", 1550);
+    rig.budget = 8 << 10;
+    rig.poll();
+    rig.assert_lines(15);
+    let source = rig.source.as_ref().unwrap();
+    assert!(source.ready.is_empty() && source.next_look(rig.now) > rig.now);
+    rig.run(1_000);
+    assert_eq!((rig.records.len(), rig.lost()), (15, 3450));
+}
+
+#[test]
 fn a_compressed_rotated_file_is_finished_from_the_right_offset() {
     for (glob, down) in [("a.log", false), ("a.log*", false), ("a.log", true), ("a.log*", true)] {
         let mut rig = Rig::new(&[glob]);
