@@ -63,7 +63,7 @@ impl FileSource {
         entry.grown_at = self.now;
         entry.kind = if stat.size > 0 && is_compressed(place) { Kind::Gzip } else { Kind::Plain };
         if self.once {
-            entry.end = 0;
+            entry.end = stat.size;
         }
         let slot = self.table.insert(entry);
         self.mint(slot);
@@ -138,12 +138,40 @@ impl FileSource {
     /// The new file `new` is the continuation of `old`.
     pub(super) fn continue_with(&mut self, old: Slot, new: Slot) {
         let entry = self.table.get(new);
+        if entry.state == State::Nameless {
+            return self.continue_with_nameless(old, new);
+        }
         let place = entry.place().to_path_buf();
         let (kind, identity) = (entry.kind, entry.identity);
         match Stat::of(&place) {
             Ok(stat) if stat.identity.may_be(identity) => self.adopt(old, &place, &stat, kind),
             _ => self.looks.at(&mut self.table, new, self.now + 20),
         }
+    }
+
+    /// As [`FileSource::continue_with`] where `new` has lost its name: the descriptor is all there is of it.
+    fn continue_with_nameless(&mut self, old: Slot, new: Slot) {
+        let entry = self.table.get_mut(new);
+        let (kind, identity, size, mtime) = (entry.kind, entry.identity, entry.size, entry.mtime);
+        let Some(open) = entry.open.take() else { return self.lost(new) };
+        self.drop_entry(new);
+        self.nameless.retain(|slot| *slot != new);
+        let (once, now) = (self.once, self.now);
+        self.table.change(old, |entry| {
+            entry.state = State::Nameless;
+            entry.kind = kind;
+            entry.size = size;
+            entry.mtime = mtime;
+            entry.examined = if kind == Kind::Gzip { 0 } else { entry.position.offset };
+            entry.end = if once { size } else { u64::MAX };
+            entry.grown_at = now;
+            entry.open = Some(open);
+        });
+        self.table.set_identity(old, identity);
+        self.nameless.push(old);
+        self.want_reading(old);
+        self.looks.at(&mut self.table, old, now);
+        self.mark(old);
     }
 
     /// The likeliest file of the folder that holds what was shipped of the source, and what follows: one that has

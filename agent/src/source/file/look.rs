@@ -221,13 +221,9 @@ impl FileSource {
         if !self.ensure_open(slot) {
             return false;
         }
-        let entry = self.table.get(slot);
-        let Some(open) = &entry.open else { return false };
-        let same = fingerprint::has_tail(&open.file, entry.position.offset, entry.tail).and_then(|tail| {
-            Ok(tail && entry.head.begins(&fingerprint::read_head(&open.file, entry.head.len.into())?))
-        });
-        match same {
+        match self.holds_shipped(slot) {
             Ok(true) => {
+                let entry = self.table.get(slot);
                 let (known, size) = (entry.known, entry.size);
                 if size < known && cut_off {
                     // What is before the end is still there.
@@ -259,6 +255,14 @@ impl FileSource {
                 false
             }
         }
+    }
+
+    /// The open file has the bytes before the position and the head: what was shipped of it is still there.
+    pub(super) fn holds_shipped(&self, slot: Slot) -> io::Result<bool> {
+        let entry = self.table.get(slot);
+        let Some(open) = &entry.open else { return Err(io::ErrorKind::NotFound.into()) };
+        Ok(fingerprint::has_tail(&open.file, entry.position.offset, entry.tail)?
+            && entry.head.begins(&fingerprint::read_head(&open.file, entry.head.len.into())?))
     }
 
     /// The entry's file no longer lies at its place.

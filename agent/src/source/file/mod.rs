@@ -16,6 +16,7 @@ mod read;
 mod recognise;
 pub(in crate::source) mod rows;
 mod schedule;
+mod start;
 mod stat;
 mod table;
 #[cfg(test)]
@@ -187,7 +188,9 @@ impl FileSource {
     }
 
     pub(super) fn finished(&self) -> bool {
-        self.once && self.started && self.ready.is_empty() && self.newcomers.is_empty() && self.adrift.is_empty()
+        let looked_at = self.looks.next().is_none_or(|due| due > self.now);
+        let decided = self.newcomers.is_empty() && self.adrift.is_empty();
+        self.once && self.started && looked_at && decided && self.ready.is_empty()
     }
 
     /// Sources with bytes that were seen and not handed out.

@@ -12,7 +12,8 @@ use rustix::fs::SeekFrom;
 use super::fingerprint::{self, HEAD, Print, TAIL};
 use super::gzip;
 use super::rows::Kind;
-use super::table::{Slot, State};
+use super::schedule::ACTIVE;
+use super::table::{Slot, State, Tick};
 use super::{FileSource, SPARE};
 use crate::record::{Chunk, GapReason, Mode, Piece};
 use crate::source::emit::{account, add_gap};
@@ -81,7 +82,13 @@ impl FileSource {
             self.table.change(slot, |entry| entry.known = entry.known.max(entry.size));
             let whole = data.len() as u64 == unread;
             let cut = lines::cut(&self.plan.lines, position, &data, flush && whole);
-            if cut.consumed == 0 && !whole && want == data.len() && want < longest {
+            if cut.consumed == 0 && data.len() < want {
+                // It is shorter than it was: there is nothing to read before it was looked at.
+                self.recycle(data);
+                self.looks.by(&mut self.table, slot, self.now + Tick::from(ACTIVE));
+                return Ok(total);
+            }
+            if cut.consumed == 0 && !whole && want < longest {
                 // Not even one line: as much as the longest line may need, whatever the budget.
                 share = longest;
                 self.recycle(data);

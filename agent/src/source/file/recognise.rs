@@ -13,9 +13,7 @@ use super::fingerprint;
 use super::gzip;
 use super::rows::Kind;
 use super::stat::Stat;
-use super::table::{Slot, State, Tracked};
-use crate::plan::Start;
-use crate::record::{Mode, Position};
+use super::table::{Slot, State, Tick, Tracked};
 
 /// So many new files are decided on in one look.
 const MOST_DECIDED: usize = 2048;
@@ -35,12 +33,23 @@ enum Origin {
     Own,
     /// The continuation of this source, whose file is gone or was truncated.
     Continues(Slot),
-    /// It has the content of a source whose file lives.
-    PerhapsCopy,
+    /// It has the content of these sources, whose files live.
+    PerhapsCopy(Vec<Slot>),
     /// It has the content of a source whose file was deleted and is still being read.
     Copy,
     /// Looking at the others showed what it is.
     Settled,
+    /// What has become of one of the others is known at the next poll.
+    Unclear,
+}
+
+/// How the content of a new file and that of a source compare, as far as both can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Alike {
+    Same,
+    Other,
+    /// The source's file no longer holds what was shipped of it, which has not been dealt with yet.
+    Rewritten,
 }
 
 impl FileSource {
@@ -166,8 +175,13 @@ impl FileSource {
         match self.origin(slot, &head) {
             Origin::Own => self.own(slot, &head),
             Origin::Continues(old) => self.continue_with(old, slot),
-            Origin::PerhapsCopy => self.hold(slot, &head),
+            // Before it is let go: was one of them written anew since it was last compared?
+            Origin::PerhapsCopy(of) if self.hold_is_over(slot) && of.iter().any(|other| self.is_rewritten(*other)) => {
+                self.newcomers.push(slot);
+            }
+            Origin::PerhapsCopy(_) => self.hold(slot, &head),
             Origin::Copy => self.keep_holding(slot),
+            Origin::Unclear => self.newcomers.push(slot),
             Origin::Settled => {}
         }
     }
@@ -211,17 +225,40 @@ impl FileSource {
     }
 
     fn hold(&mut self, slot: Slot, head: &[u8]) {
-        let now = self.now;
-        let entry = self.table.get(slot);
-        let since = if let State::Held { since } = entry.state { since } else { now };
-        let grown_at = entry.grown_at;
-        let over = now >= grown_at.max(since) + self.hold_ms() || now >= since + MOST_HOLDS * self.hold_ms();
-        let hurry = self.once || entry.state == State::Nameless || self.open_files >= self.most_open / 2;
-        if over || hurry {
+        if self.hold_is_over(slot) {
             return self.own(slot, head);
         }
+        let since = self.held_since(slot);
         self.table.change(slot, |entry| entry.state = State::Held { since });
-        self.looks.at(&mut self.table, slot, now + 100);
+        self.looks.at(&mut self.table, slot, self.now + 100);
+    }
+
+    fn held_since(&self, slot: Slot) -> Tick {
+        if let State::Held { since } = self.table.get(slot).state { since } else { self.now }
+    }
+
+    /// It is not waited for any longer, or can't be.
+    fn hold_is_over(&self, slot: Slot) -> bool {
+        let (entry, since) = (self.table.get(slot), self.held_since(slot));
+        let quiet = self.now >= entry.grown_at.max(since) + self.hold_ms();
+        let over = quiet || self.now >= since + MOST_HOLDS * self.hold_ms();
+        over || self.once || entry.state == State::Nameless || self.open_files >= self.most_open / 2
+    }
+
+    /// The file of this source no longer holds what was shipped of it, which is dealt with at once; or it has just
+    /// left its place, which is dealt with at the next poll.
+    fn is_rewritten(&mut self, slot: Slot) -> bool {
+        if self.table.get(slot).kind == Kind::Gzip {
+            return false;
+        }
+        if !self.ensure_open(slot) {
+            return self.table.get(slot).state == State::Adrift;
+        }
+        let rewritten = matches!(self.holds_shipped(slot), Ok(false));
+        if rewritten {
+            self.truncated(slot);
+        }
+        rewritten
     }
 
     /// The other's descriptor has all that this file has; what it has more is read when the other is finished.
@@ -258,40 +295,43 @@ impl FileSource {
     }
 
     fn origin(&mut self, slot: Slot, head: &[u8]) -> Origin {
-        let (mut perhaps, mut copy) = (false, false);
+        let (mut perhaps, mut copy, mut unclear) = (Vec::new(), false, false);
         let namesakes = self.look_at_namesakes(slot);
-        let entry = self.table.get(slot);
-        if entry.is_minted() || entry.state == State::Free {
+        let settled = |entry: &Tracked| entry.is_minted() || entry.state == State::Free;
+        if settled(self.table.get(slot)) {
             return Origin::Settled;
         }
         for other in self.candidates(slot, head, namesakes) {
             // A file that was truncated a moment ago would be compared with what it is no longer.
             if matches!(self.table.get(other).state, State::Live | State::Nameless) {
                 self.look(other);
-                let entry = self.table.get(slot);
-                if entry.is_minted() || entry.state == State::Free {
+                if settled(self.table.get(slot)) {
                     return Origin::Settled;
                 }
             }
-            if self.table.get(other).state == State::Adrift {
-                // It is gone or was renamed; at the next look we know.
-                perhaps = true;
-                continue;
-            }
-            let entry = self.table.get(other);
-            let gone = matches!(entry.state, State::Gone { .. } | State::Missing { .. });
-            match self.same_content(slot, head, other) {
-                Ok(true) if gone => return Origin::Continues(other),
-                Ok(true) if self.table.get(other).state == State::Nameless => copy = true,
-                Ok(true) => perhaps = true,
-                Ok(false) => {}
-                Err(error) => self.warn(slot, &error, "file can't be compared"),
+            let alike = self.compare(slot, head, other);
+            match (alike, self.table.get(other).state) {
+                // It is gone or was renamed; at the next poll we know.
+                (_, State::Adrift) => unclear = true,
+                (Ok(Alike::Rewritten), _) => {
+                    self.truncated(other);
+                    return if settled(self.table.get(slot)) { Origin::Settled } else { Origin::Unclear };
+                }
+                (Ok(Alike::Same), State::Gone { .. } | State::Missing { .. }) => return Origin::Continues(other),
+                (Ok(Alike::Same), State::Nameless) => copy = true,
+                (Ok(Alike::Same), _) => perhaps.push(other),
+                (Ok(Alike::Other), _) => {}
+                (Err(error), _) => {
+                    self.warn(slot, &error, "file can't be compared");
+                    perhaps.push(other);
+                }
             }
         }
-        match (copy, perhaps) {
-            (true, _) => Origin::Copy,
-            (false, true) => Origin::PerhapsCopy,
-            (false, false) => Origin::Own,
+        match (unclear, copy) {
+            (true, _) => Origin::Unclear,
+            (false, true) => Origin::Copy,
+            (false, false) if perhaps.is_empty() => Origin::Own,
+            (false, false) => Origin::PerhapsCopy(perhaps),
         }
     }
 
@@ -339,114 +379,50 @@ impl FileSource {
         found.into_iter().take(MOST_COMPARED).map(|(_, _, other)| other).collect()
     }
 
-    /// As far as both can be read, the new file has the content of `other`.
-    fn same_content(&mut self, slot: Slot, head: &[u8], other: Slot) -> std::io::Result<bool> {
+    /// Has the new file the content of `other`?
+    fn compare(&mut self, slot: Slot, head: &[u8], other: Slot) -> std::io::Result<Alike> {
+        let alike = |same: bool| Ok(if same { Alike::Same } else { Alike::Other });
         let (new, old) = (self.table.get(slot), self.table.get(other));
-        let Some(open) = &new.open else { return Ok(false) };
+        let Some(open) = &new.open else { return Ok(Alike::Other) };
+        let (offset, file) = (old.position.offset, Arc::clone(&open.file));
         let gone = matches!(old.state, State::Gone { .. } | State::Missing { .. });
         let whole_head = head.len() >= old.head.len();
-        if whole_head && !old.head.begins(head) {
-            return Ok(false);
-        }
-        if !old.is_evident(new.place()) {
-            return Ok(false);
+        // What never had a content that we know of is nobody's original.
+        if old.head.len == 0 || (whole_head && !old.head.begins(head)) || !old.is_evident(new.place()) {
+            return Ok(Alike::Other);
         }
         if new.kind == Kind::Gzip {
             // The tail is compared when decompression has come so far.
-            return Ok(old.kind == Kind::Plain && whole_head);
+            let continues = !gone || offset > 0 || old.owed() > 0;
+            return alike(old.kind == Kind::Plain && whole_head && continues);
         }
         if old.kind == Kind::Gzip {
-            return Ok(false);
+            return Ok(Alike::Other);
         }
-        let offset = old.position.offset;
         if gone {
             // The bytes before the position say nothing where there are none: the whole head must be there.
             if !whole_head {
-                return Ok(false);
+                return Ok(Alike::Other);
             }
             // What comes anew under the same name is no copy, unless it repeats a lot; and where nothing was
             // shipped or is owed, there is nothing to continue.
             let other_name = new.path != old.path && old.head.len() >= MEANINGFUL;
             let enough = offset >= EVIDENCE || (other_name && (offset > 0 || old.owed() > 0));
-            return Ok(enough && new.size >= offset && fingerprint::has_tail(&open.file, offset, old.tail)?);
+            return alike(enough && new.size >= offset && fingerprint::has_tail(&file, offset, old.tail)?);
         }
         if offset > 0 && new.size >= offset {
-            return fingerprint::has_tail(&open.file, offset, old.tail);
+            return alike(fingerprint::has_tail(&file, offset, old.tail)?);
         }
         // A copy in the making: what there is of it must be what the other has at the same place.
         let upto = new.size.min(old.size);
-        let file = Arc::clone(&open.file);
         let print = fingerprint::read_tail(&file, upto)?;
         self.ensure_open(other);
-        match &self.table.get(other).open {
-            Some(open) => fingerprint::has_tail(&open.file, upto, print),
-            None => Ok(false),
+        let Some(open) = &self.table.get(other).open else { return Ok(Alike::Same) };
+        if fingerprint::has_tail(&open.file, upto, print)? {
+            return Ok(Alike::Same);
         }
+        Ok(if self.holds_shipped(other)? { Alike::Other } else { Alike::Rewritten })
     }
-
-    /// Where the job's `start` wants the files of its first scan to begin.
-    fn begin_at_start(&mut self, slot: Slot, head: &[u8]) {
-        let entry = self.table.get(slot);
-        let back = match self.plan.start {
-            Start::Beginning => return,
-            Start::End => 0,
-            Start::Last(bytes) => bytes,
-        };
-        if entry.kind == Kind::Gzip {
-            // A compressed file is a rotated one: it lies before the end of the log.
-            return self.table.change(slot, |entry| entry.examined = entry.size);
-        }
-        let size = entry.size;
-        let Some(open) = &entry.open else { return };
-        let file = Arc::clone(&open.file);
-        let begin = match line_start(&file, size, back, self.plan.lines.max_line_bytes) {
-            Ok(begin) => begin,
-            Err(error) => {
-                self.warn(slot, &error, "file can't be read");
-                return;
-            }
-        };
-        debug_assert!(head.len() as u64 <= size);
-        let tail = fingerprint::read_tail(&file, begin).unwrap_or_default();
-        self.table.change(slot, |entry| {
-            entry.position = Position { offset: begin, mode: Mode::LineStart };
-            entry.examined = begin;
-            entry.tail = tail;
-        });
-    }
-}
-
-/// The first line start within the last `back` bytes; where there is none, the start of the last line.
-fn line_start(file: &std::fs::File, size: u64, back: u64, longest: u64) -> std::io::Result<u64> {
-    if back >= size {
-        return Ok(0);
-    }
-    const BLOCK: u64 = 64 << 10;
-    let mut at = size - back;
-    // The byte before may be the newline that makes this a line start.
-    let mut from = at - 1;
-    while from < size {
-        let block = fingerprint::read_range(file, from, BLOCK as usize)?;
-        if let Some(newline) = memchr::memchr(b'\n', &block)
-            && from + (newline as u64) < size
-        {
-            return Ok(from + newline as u64 + 1);
-        }
-        if block.is_empty() {
-            break;
-        }
-        from += block.len() as u64;
-    }
-    let lowest = at.saturating_sub(longest);
-    while at > lowest {
-        let begin = at.saturating_sub(BLOCK).max(lowest);
-        let block = fingerprint::read_range(file, begin, (at - begin) as usize)?;
-        if let Some(newline) = memchr::memrchr(b'\n', &block) {
-            return Ok(begin + newline as u64 + 1);
-        }
-        at = begin;
-    }
-    Ok(at)
 }
 
 /// Where a symbolic link leads.

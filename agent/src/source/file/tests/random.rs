@@ -9,6 +9,9 @@ use super::rig::Rig;
 /// Another run than those that are always made: `SPLASHDAM_SEED=… cargo test every_line`.
 const SEED: &str = "SPLASHDAM_SEED";
 const RUNS: u64 = 40;
+/// Runs that once had a line twice: the original of a held copy was rewritten just when the copy was let go; an
+/// empty file took a compressed one for its own.
+const ONCE_WRONG: [u64; 4] = [13_319_771, 18_609_663, 20_834_902, 21_143_743];
 const STEPS: usize = 60;
 const DEEPEST: usize = 4;
 
@@ -211,7 +214,7 @@ fn every_line_comes_exactly_once_or_is_counted_whatever_happens_to_the_files() {
     let given = std::env::var(SEED).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = match given {
         Some(seed) => vec![seed],
-        None => (1..=RUNS).collect(),
+        None => (1..=RUNS).chain(ONCE_WRONG).collect(),
     };
     for seed in seeds {
         let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);

@@ -1,5 +1,8 @@
 //! Which stored source a file is: renames, copies, truncation, reuse, compression.
 
+use std::time::Duration;
+
+use super::super::FileSource;
 use super::rig::Rig;
 use crate::record::GapReason;
 
@@ -49,6 +52,102 @@ fn a_copy_that_is_found_before_the_truncation_is_held_and_not_shipped_twice() {
     rig.append("a.log", Rig::lines(1000, 1001));
     rig.run(30_000);
     rig.assert_lines(1001);
+}
+
+#[test]
+fn a_held_copy_whose_original_was_rewritten_longer_just_before_the_hold_ended_is_not_shipped_twice() {
+    let mut rig = Rig::new(&["a.log*"]);
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.settle();
+    std::fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    rig.settle();
+    rig.truncate("a.log", 0);
+    rig.append("a.log", Rig::lines(10, 30));
+    rig.now += Duration::from_secs(11);
+    rig.settle();
+    rig.assert_lines(30);
+    assert_eq!(rig.lost(), 0);
+}
+
+#[test]
+fn a_copy_found_by_a_bounded_run_after_its_original_was_rewritten_longer_is_not_shipped_twice() {
+    let mut rig = Rig::new(&["a.log*"]);
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.settle();
+    rig.crash();
+    rig.copytruncate("a.log", "a.log.1");
+    rig.append("a.log", Rig::lines(10, 30));
+    rig.once = true;
+    while !rig.source.as_ref().is_some_and(FileSource::finished) {
+        rig.poll();
+    }
+    rig.assert_lines(30);
+    assert_eq!(rig.lost(), 0);
+}
+
+#[test]
+fn a_held_copy_whose_original_is_deleted_just_as_the_hold_ends_is_not_shipped_twice() {
+    for ms in (9_800..10_200).step_by(20) {
+        let mut rig = Rig::new(&["a.log*"]);
+        rig.write("a.log", Rig::lines(0, 10));
+        rig.run(100_000);
+        std::fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+        rig.run(ms);
+        if rig.records.len() > 10 {
+            break;
+        }
+        rig.delete("a.log");
+        rig.run(20_000);
+        rig.assert_lines(10);
+        assert_eq!(rig.lost(), 0);
+    }
+}
+
+#[test]
+fn a_held_copy_that_is_deleted_when_its_original_was_rewritten_is_not_shipped_twice_and_not_held_open_for_ever() {
+    let mut rig = Rig::new(&["a.log*"]);
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.settle();
+    rig.append("a.log", Rig::lines(10, 20));
+    rig.copytruncate("a.log", "a.log.1");
+    rig.append("a.log", Rig::lines(20, 50));
+    rig.settle();
+    std::fs::copy(rig.path("a.log"), rig.path("a.log.2")).unwrap();
+    rig.settle();
+    rig.copytruncate("a.log", "x");
+    rig.append("a.log", Rig::lines(50, 100));
+    rig.delete("a.log.2");
+    rig.delete("x");
+    rig.run(20_000);
+    assert_eq!((rig.sorted().len(), rig.lost()), (100, 0));
+    assert_eq!(rig.sorted(), (0..100).map(Rig::line).collect::<Vec<_>>());
+    assert_eq!(rig.source.as_ref().map(|source| source.open_files), Some(0));
+}
+
+#[test]
+fn an_empty_log_that_goes_takes_no_compressed_file_for_its_own() {
+    for ms in (20..140).step_by(20) {
+        let mut rig = Rig::new(&["a.log*"]);
+        rig.write("a.log.1", Rig::lines(0, 10));
+        rig.write("a.log", Rig::lines(20, 21));
+        rig.settle();
+        rig.truncate("a.log", 0);
+        rig.run(10_000);
+        rig.budget = 0;
+        rig.append("a.log.1", Rig::lines(10, 20));
+        rig.run(20_000);
+        let packed = crate::record::gzip::compress(&std::fs::read(rig.path("a.log.1")).unwrap(), 1).unwrap();
+        rig.write("a.log.1.gz", packed);
+        rig.run(60);
+        rig.write("a.log.2", Rig::lines(21, 22));
+        rig.delete("a.log.1");
+        rig.run(200 + ms);
+        rig.delete("a.log");
+        rig.run(30_000);
+        rig.budget = 1 << 20;
+        rig.run(30_000);
+        assert_eq!((rig.sorted().len(), rig.lost(), rig.sources().len()), (22, 0, 3), "{ms}");
+    }
 }
 
 #[test]
@@ -110,6 +209,25 @@ fn a_trimmed_end_is_a_gap_and_what_was_shipped_is_not_shipped_again() {
     rig.settle();
     rig.assert_lines(15);
     assert_eq!(rig.lost(), 500);
+}
+
+#[test]
+fn a_file_that_is_shorter_than_it_was_seen_is_not_read_again_and_again() {
+    let mut rig = Rig::new(&["a.log"]);
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.run(100_000);
+    rig.budget = 0;
+    rig.append("a.log", Rig::lines(10, 50));
+    rig.now += Duration::from_secs(11);
+    rig.run(10_000);
+    rig.truncate("a.log", 1550);
+    rig.budget = 8 << 10;
+    rig.poll();
+    rig.assert_lines(15);
+    let source = rig.source.as_ref().unwrap();
+    assert!(source.ready.is_empty() && source.next_look(rig.now) > rig.now);
+    rig.run(1_000);
+    assert_eq!((rig.records.len(), rig.lost()), (15, 3450));
 }
 
 #[test]
