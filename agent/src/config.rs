@@ -23,7 +23,7 @@ use toml_edit::Document;
 use crate::job::{
     self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, View, syntax_problem, with_file,
 };
-use crate::plan::{Durability, Plan};
+use crate::plan::{Durability, JobPlan};
 
 const DIALECT: &Dialect = &[
     ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer"]),
@@ -141,11 +141,11 @@ fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<Stri
 pub(crate) struct Found {
     pub(crate) file: PathBuf,
     /// `None`: refused.
-    pub(crate) plan: Option<Plan>,
+    pub(crate) plan: Option<JobPlan>,
 }
 
 /// The plans of all good jobs of `jobs_dir`, and everything that is wrong with the others or with `datasources.toml`.
-pub(crate) fn load_all(config: &Config) -> (Vec<Plan>, Problems) {
+pub(crate) fn load_all(config: &Config) -> (Vec<JobPlan>, Problems) {
     let (found, problems) = examine_all(config, OWN_VIEW);
     (found.into_iter().filter_map(|found| found.plan).collect(), problems)
 }
@@ -171,7 +171,7 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
 }
 
 /// The plans of the given job files, or everything that is wrong with any of them.
-pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<Plan>, Problems> {
+pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<JobPlan>, Problems> {
     let mut problems = Problems::default();
     let mut found = Vec::new();
     for file in files {
@@ -182,7 +182,7 @@ pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<Plan>, Problems> {
     problems.refuse_or(Some(found.into_iter().filter_map(|found| found.plan).collect()))
 }
 
-/// Every `*.toml` of the folder but hidden ones and the datasources, by name.
+/// Every `*.toml` and `*.sql` of the folder but hidden ones and the datasources, by name.
 fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problems> {
     let refusal = |e: std::io::Error| {
         let folder = config.jobs_dir.display().to_string();
@@ -192,7 +192,7 @@ fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problems> {
     for entry in std::fs::read_dir(&config.jobs_dir).map_err(refusal)? {
         let path = entry.map_err(refusal)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_job = name.ends_with(".toml") && !name.starts_with('.') && path.is_file();
+        let is_job = (name.ends_with(".toml") || name.ends_with(".sql")) && !name.starts_with('.') && path.is_file();
         if is_job && path != config.datasources {
             files.push(path);
         }
@@ -206,7 +206,7 @@ pub(crate) fn refuse_doubles(found: &mut [Found], problems: &mut Problems) {
     let mut by_id: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (n, job) in found.iter().enumerate() {
         if let Some(plan) = &job.plan {
-            by_id.entry(plan.id.clone()).or_default().push(n);
+            by_id.entry(plan.id().to_owned()).or_default().push(n);
         }
     }
     for (id, jobs) in by_id.into_iter().filter(|(_, jobs)| jobs.len() > 1) {
@@ -303,7 +303,7 @@ mod tests {
             std::fs::write(config.jobs_dir.join(name), text).unwrap();
         }
         let (plans, problems) = load_all(&config);
-        assert_eq!(plans.iter().map(|plan| plan.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(plans.iter().map(JobPlan::id).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(problems.errors(), 1, "{problems}");
     }
 }

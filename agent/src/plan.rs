@@ -22,7 +22,7 @@ pub(crate) struct Plan {
 
 /// What one job file asks for.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Job {
+pub(crate) enum JobPlan {
     /// Records are shipped as they are.
     Ship(Box<Plan>),
     /// A script computes what is shipped.
@@ -61,18 +61,18 @@ pub(crate) enum SinkTarget {
     Blackhole,
 }
 
-impl Job {
+impl JobPlan {
     pub(crate) fn id(&self) -> &str {
         match self {
-            Job::Ship(plan) => &plan.id,
-            Job::Query(plan) => &plan.id,
+            JobPlan::Ship(plan) => &plan.id,
+            JobPlan::Query(plan) => &plan.id,
         }
     }
 
     pub(crate) fn buffer_mut(&mut self) -> &mut BufferPlan {
         match self {
-            Job::Ship(plan) => &mut plan.buffer,
-            Job::Query(plan) => &mut plan.buffer,
+            JobPlan::Ship(plan) => &mut plan.buffer,
+            JobPlan::Query(plan) => &mut plan.buffer,
         }
     }
 }

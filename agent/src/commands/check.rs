@@ -12,7 +12,7 @@ use splashdam_api::words::plural;
 use super::{Exit, matches, summary};
 use crate::config::{self, Config, Found};
 use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, View};
-use crate::plan::{Plan, SourcePlan};
+use crate::plan::{JobPlan, SourcePlan};
 
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Stands for the folder of credentials where it can't be known.
@@ -139,17 +139,19 @@ impl Examined {
 }
 
 /// What the job's globs find now: worth a warning each, since files may still come.
-fn look_at_sources(file: &Path, plan: &Plan) -> Problems {
-    let SourcePlan::File(files) = &plan.source else { return Problems::default() };
+fn look_at_sources(file: &Path, job: &JobPlan) -> Problems {
     let warn = |message: String| Problem::of_file(file.display().to_string(), message).warning();
     let mut problems = Problems::default();
-    for glob in &files.paths {
-        let seen = matches::look(glob, &files.exclude);
-        if seen.is_nothing() {
-            problems.push(warn(format!("no file matches \"{glob}\" now")));
-        }
-        for (path, error) in seen.unreadable {
-            problems.push(warn(format!("{} can't be read: {error}", path.display())));
+    for source in summary::sources(job) {
+        let SourcePlan::File(files) = source else { continue };
+        for glob in &files.paths {
+            let seen = matches::look(glob, &files.exclude);
+            if seen.is_nothing() {
+                problems.push(warn(format!("no file matches \"{glob}\" now")));
+            }
+            for (path, error) in seen.unreadable {
+                problems.push(warn(format!("{} can't be read: {error}", path.display())));
+            }
         }
     }
     problems

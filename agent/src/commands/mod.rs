@@ -3,12 +3,14 @@
 mod check;
 mod demo;
 mod exit;
+mod explain;
 mod matches;
 mod progress;
 mod run;
 mod serve;
 mod summary;
 mod try_job;
+mod try_query;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,7 +31,7 @@ pub struct Arguments {
 enum Command {
     /// Run jobs in the foreground, until Ctrl-C (or to the end of the files with --once)
     Run {
-        /// Job files (*.toml)
+        /// Job files (*.toml, *.sql)
         #[arg(required = true, value_name = "JOB")]
         jobs: Vec<PathBuf>,
         /// Where to keep positions and what is owed [default: $XDG_STATE_HOME/splashdam/JOB-ID]
@@ -38,6 +40,9 @@ enum Command {
         /// Read to the present end of every file, wait until everything is acknowledged, then end
         #[arg(long)]
         once: bool,
+        /// Let SQL jobs begin anew: their state and positions are forgotten
+        #[arg(long)]
+        reset_state: bool,
     },
     /// Check jobs and configuration, and say everything that is wrong with them
     Check {
@@ -56,6 +61,11 @@ enum Command {
         #[arg(long, default_value_t = 10, value_name = "N")]
         limit: usize,
     },
+    /// Show what a SQL job means: its plan, what it reads, the keys of its state, where its rows go
+    Explain {
+        #[arg(value_name = "JOB")]
+        job: PathBuf,
+    },
     /// Run as a service, with the jobs of its configuration
     Serve {
         #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
@@ -72,9 +82,10 @@ const STOP_WITHIN: Duration = Duration::from_millis(4500);
 #[must_use]
 pub fn main(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { jobs, data_dir, once } => run::run(&jobs, data_dir, once),
+        Command::Run { jobs, data_dir, once, reset_state } => run::run(&jobs, data_dir, once, reset_state),
         Command::Check { files, config } => check::check(&files, &config),
         Command::Try { job, limit } => try_job::try_job(&job, limit),
+        Command::Explain { job } => explain::explain_job(&job),
         Command::Serve { config } => serve::serve(&config),
         Command::Demo(arguments) => show(&arguments),
     }

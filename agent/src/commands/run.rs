@@ -12,7 +12,7 @@ use crate::config::{self, LogLevel};
 use crate::control;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
-use crate::plan::{Durability, Job};
+use crate::plan::{Durability, JobPlan};
 use crate::store::StoreError;
 
 /// How often the end of bounded sources is looked for, and that of the others, which only fail.
@@ -47,7 +47,7 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, rese
     exit
 }
 
-async fn foreground(settings: Settings, jobs: Vec<Job>) -> Exit {
+async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -149,9 +149,9 @@ pub(super) fn complain(text: impl std::fmt::Display) {
 }
 
 /// `$XDG_STATE_HOME/splashdam/JOB-ID` (several jobs: their ids joined by `+`).
-fn default_data_dir(jobs: &[Job]) -> Option<PathBuf> {
+fn default_data_dir(jobs: &[JobPlan]) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let base = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
-    let ids: Vec<&str> = jobs.iter().map(Job::id).collect();
+    let ids: Vec<&str> = jobs.iter().map(JobPlan::id).collect();
     Some(Path::new(&base).join("splashdam").join(ids.join("+")))
 }

@@ -8,7 +8,7 @@ use super::run::{Signals, complain, failed, start_failed};
 use super::{Exit, STOP_WITHIN, summary};
 use crate::config::Config;
 use crate::pipeline::{Agent, Settings};
-use crate::plan::Plan;
+use crate::plan::JobPlan;
 use crate::{config, control, log};
 
 /// How often systemd's watchdog is fed, if it asks to be.
@@ -39,15 +39,16 @@ pub(super) fn serve(path: &Path) -> Exit {
 }
 
 /// A limit for all jobs together gives each an equal share, so that none can use up another's.
-fn share_buffer(plans: &mut [Plan], all: Option<u64>) {
+fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
     let Some(all) = all else { return };
     let share = all / (plans.len().max(1) as u64);
     for plan in plans {
-        plan.buffer.max_bytes = plan.buffer.max_bytes.min(share);
+        let buffer = plan.buffer_mut();
+        buffer.max_bytes = buffer.max_bytes.min(share);
     }
 }
 
-async fn service(config: &Config, plans: Vec<Plan>) -> Exit {
+async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -59,6 +60,7 @@ async fn service(config: &Config, plans: Vec<Plan>) -> Exit {
         durability: config.durability,
         agent_id: config.agent_id.clone(),
         once: false,
+        reset_state: false,
     };
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
         Ok(agent) => Arc::new(agent),

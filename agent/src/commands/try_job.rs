@@ -8,22 +8,27 @@ use splashdam_api::words::plural;
 
 use super::Exit;
 use super::run::{complain, failed};
+use super::try_query;
 use crate::config::{self, LogLevel};
 use crate::encode::Scratch;
 use crate::log;
 use crate::metrics::PipelineMetrics;
 use crate::pipeline::{Codec, Rendered, Untimed, host_name};
+use crate::plan::JobPlan;
 use crate::record::{Member, Timestamp, gzip};
 use crate::source::Source;
 
 /// Stands in ids where a real run has its agent's id.
-const AGENT: &str = "AGENT";
+pub(super) const AGENT: &str = "AGENT";
 const LOOK_BYTES: usize = 256 << 10;
 
 pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
     log::to_stderr(LogLevel::Warn);
     let plan = match config::load_files(&[path.to_owned()]) {
-        Ok(mut plans) if plans.len() == 1 => plans.remove(0),
+        Ok(mut jobs) if jobs.len() == 1 => match jobs.remove(0) {
+            JobPlan::Ship(plan) => plan,
+            JobPlan::Query(plan) => return try_query::try_script(&plan, limit),
+        },
         Ok(_) => return failed(&"one job at a time"),
         Err(problems) => {
             complain(problems);
@@ -86,16 +91,24 @@ pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
 /// Prints up to `left` items: the action with its index, then the document.
 fn print(member: &Member, left: &mut usize, out: &mut impl Write) -> std::io::Result<()> {
     let raw = gzip::decompress(&member.gzip, u64::from(member.raw_len))?;
-    let mut lines = raw.split(|byte| *byte == b'\n');
-    while let (true, Some(action), Some(document)) = (*left > 0, lines.next(), lines.next()) {
-        let mut action: serde_json::Value = serde_json::from_slice(action)?;
-        if let Some(create) = action.get_mut("create").and_then(|c| c.as_object_mut()) {
-            create.insert("_index".to_owned(), member.index.as_ref().into());
-        }
-        writeln!(out, "{action}")?;
-        out.write_all(document)?;
-        out.write_all(b"\n")?;
+    let mut rest = raw.as_slice();
+    while *left > 0 && !rest.is_empty() {
+        let lines: usize = rest.split_inclusive(|byte| *byte == b'\n').take(2).map(<[u8]>::len).sum();
+        let (item, behind) = rest.split_at(lines);
+        print_item(&member.index, item, out)?;
+        rest = behind;
         *left -= 1;
     }
     Ok(())
+}
+
+/// Prints one item: the action with its index, and the document if it has one.
+pub(super) fn print_item(index: &str, lines: &[u8], out: &mut impl Write) -> std::io::Result<()> {
+    let mut lines = lines.splitn(2, |byte| *byte == b'\n');
+    let mut action: serde_json::Value = serde_json::from_slice(lines.next().unwrap_or_default())?;
+    if let Some(metadata) = action.as_object_mut().and_then(|verbs| verbs.values_mut().next()?.as_object_mut()) {
+        metadata.insert("_index".to_owned(), index.into());
+    }
+    writeln!(out, "{action}")?;
+    out.write_all(lines.next().unwrap_or_default())
 }

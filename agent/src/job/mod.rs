@@ -30,7 +30,7 @@ pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};
 pub(crate) use variables::Outside;
 
-use crate::plan::Plan;
+use crate::plan::JobPlan;
 
 /// Nobody writes a longer one by hand, and `paths = ["/var/log/big.log"]` may end up as an argument by mistake.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -47,7 +47,7 @@ pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_fi
 
 /// The plan of a job file with the named connections of the `datasources.toml` beside it, or all that is wrong.
 /// Warnings alone don't refuse a job.
-pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
+pub(crate) fn load(path: &Path) -> Result<JobPlan, Problems> {
     let (datasources, mut problems) = Datasources::load(&Datasources::beside(path), OWN_VIEW);
     let (plan, more) = examine(path, &datasources, OWN_VIEW);
     problems.extend(more);
@@ -55,7 +55,7 @@ pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
 }
 
 /// As `load`, with the warnings, and seen as `view` does.
-pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) -> (Option<Plan>, Problems) {
+pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) -> (Option<JobPlan>, Problems) {
     let name = path.display().to_string();
     if path.is_dir() {
         let message = format!("is a folder; name the jobs in it, as in {name}/*.toml");
@@ -66,8 +66,10 @@ pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) ->
         return (None, Problem::of_file(name, message).into());
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    with_file(path, view, |text, outside| native::parse(text, &name, &stem, outside, datasources))
-        .unwrap_or_else(|problems| (None, problems))
+    let (plan, problems) =
+        with_file(path, view, |text, outside| native::parse(text, &name, &stem, outside, datasources))
+            .unwrap_or_else(|problems| (None, problems));
+    (plan.map(|plan| JobPlan::Ship(Box::new(plan))), problems)
 }
 
 impl Datasources {

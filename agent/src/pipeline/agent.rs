@@ -21,7 +21,7 @@ use super::query_stage::QueryError;
 use super::status;
 use super::upserts::Upserts;
 use crate::metrics::{Metrics, PipelineMetrics};
-use crate::plan::{Durability, Job};
+use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Options, Store, StoreError};
@@ -64,7 +64,7 @@ pub(crate) struct Agent {
 
 /// One running pipeline.
 pub(super) struct Running {
-    pub(super) job: Job,
+    pub(super) job: JobPlan,
     bounded: bool,
     pub(super) door: store::Pipeline,
     upserts: Option<Arc<Upserts>>,
@@ -102,7 +102,7 @@ impl Agent {
     ///
     /// # Errors
     /// If the store can't be opened or a source can't be set up; nothing runs then.
-    pub(crate) fn start(settings: &Settings, jobs: Vec<Job>) -> Result<Agent, StartError> {
+    pub(crate) fn start(settings: &Settings, jobs: Vec<JobPlan>) -> Result<Agent, StartError> {
         let store = Store::open(Options {
             dir: settings.data_dir.clone(),
             durability: settings.durability,

@@ -16,7 +16,7 @@ use super::state_log::StateLog;
 use super::upserts::Upserts;
 use super::versions::{OWN_ROWS, Versions};
 use crate::metrics::{Metrics, PipelineMetrics};
-use crate::plan::{ElasticsearchPlan, Job, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
+use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
 use crate::record::{Row, SourceId};
 use crate::source::{self, Source};
@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_millis(200);
 
 /// A pipeline before it runs.
 pub(super) struct Built {
-    pub(super) job: Job,
+    pub(super) job: JobPlan,
     pub(super) ingest: Ingest,
     pub(super) sinks: Vec<BuiltSink>,
     pub(super) upserts: Option<Arc<Upserts>>,
@@ -60,18 +60,18 @@ type Rows = Vec<(u64, Box<[u8]>)>;
 impl Site<'_> {
     /// # Errors
     /// A source that can't be opened, a query that can't go on from what is stored.
-    pub(super) fn build(&self, job: Job) -> Result<Built, StartError> {
+    pub(super) fn build(&self, job: JobPlan) -> Result<Built, StartError> {
         let id = job.id().to_owned();
         let metrics = self.metrics.pipeline(&id);
         match &job {
-            Job::Ship(plan) => self.ship(plan, &job, metrics),
-            Job::Query(plan) => {
-                self.query(plan, &job, metrics).map_err(|error| StartError::Query { job: id, error: Box::new(error) })?
-            }
+            JobPlan::Ship(plan) => self.ship(plan, &job, metrics),
+            JobPlan::Query(plan) => self
+                .query(plan, &job, metrics)
+                .map_err(|error| StartError::Query { job: id, error: Box::new(error) })?,
         }
     }
 
-    fn ship(&self, plan: &Plan, job: &Job, metrics: PipelineMetrics) -> Result<Built, StartError> {
+    fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
         let opened = Source::open(&plan.source, door.rows(), self.settings.once, metrics.clone());
         let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
@@ -90,7 +90,7 @@ impl Site<'_> {
     fn query(
         &self,
         plan: &QueryPlan,
-        job: &Job,
+        job: &JobPlan,
         metrics: PipelineMetrics,
     ) -> Result<Result<Built, StartError>, QueryError> {
         let door = match self.store.pipeline(&plan.id, &plan.buffer) {
@@ -102,11 +102,13 @@ impl Site<'_> {
         {
             return Ok(Err(error.into()));
         }
-        let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| source::place(SourceId(*key)) == OWN_ROWS);
+        let (own, rows): (Rows, Rows) =
+            door.rows().into_iter().partition(|(key, _)| source::place(SourceId(*key)) == OWN_ROWS);
         let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
         let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
         let stage = if program.stateful() {
-            let opened = QueryStage::open(plan, program.clone(), outputs.clone(), &door, !rows.is_empty(), metrics.clone());
+            let opened =
+                QueryStage::open(plan, program.clone(), outputs.clone(), &door, !rows.is_empty(), metrics.clone());
             Some(Box::new(opened?))
         } else {
             None

@@ -4,9 +4,9 @@
 //! while there is no room, nothing is read but the source is still looked at (rotation goes on).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::codec::{Batch, Encoded, Pool, Work};
@@ -183,7 +183,8 @@ impl Running {
         let stage = self.ingest.query.as_deref();
         let in_memory = stage.map_or(0, |stage| stage.upserts().bytes());
         let owed = self.ingest.door.owed_bytes() + in_memory;
-        let fits = (self.waiting.is_empty() && in_memory < self.ingest.max_owed) || owed + under_way < self.ingest.max_owed;
+        let fits =
+            (self.waiting.is_empty() && in_memory < self.ingest.max_owed) || owed + under_way < self.ingest.max_owed;
         fits && self.ingest.door.room() == Room::Yes && stage.is_none_or(|stage| stage.full().is_none())
     }
 

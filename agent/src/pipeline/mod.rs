@@ -28,10 +28,11 @@ mod query_outputs;
 mod query_stage;
 mod state_log;
 mod status;
+mod trial;
 mod upserts;
 mod versions;
 #[allow(dead_code)]
-
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
 pub(crate) use codec::{Codec, Rendered, Untimed};
+pub(crate) use trial::{Tried, try_query};

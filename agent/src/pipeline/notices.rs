@@ -50,7 +50,7 @@ impl Notices {
         }
         let job = &self.job;
         match source {
-            Source::File(_) => {
+            Source::File(_) | Source::Several(_) => {
                 let Progress { read, total } = source.progress();
                 tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");
             }

@@ -66,14 +66,7 @@ impl QueryCodec {
         self.count(&facts);
         for refused in facts.refused {
             let bytes = chunk.data.get(refused.bytes).unwrap_or_default().to_vec();
-            ready.dead.push(self.dead_letter(
-                "record_unreadable",
-                refused.reason,
-                chunk,
-                refused.offset,
-                bytes,
-                now,
-            ));
+            ready.dead.push(self.dead_letter("record_unreadable", refused.reason, chunk, refused.offset, bytes, now));
         }
         let mut cx = context(now, &self.zone);
         Some(self.program.prepare(scan, batch, &mut cx))

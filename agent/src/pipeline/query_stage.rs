@@ -39,7 +39,9 @@ const IDLE_AFTER: Duration = Duration::from_secs(30);
 pub(crate) enum QueryError {
     #[error(transparent)]
     State(#[from] StateError),
-    #[error("the script does not fit its stored state any more:\n{0}\nBegin it anew with --reset-state, or run the script that it was")]
+    #[error(
+        "the script does not fit its stored state any more:\n{0}\nBegin it anew with --reset-state, or run the script that it was"
+    )]
     Changed(String),
     #[error("this job has positions but no state: it was another kind of job before. Begin it anew with --reset-state")]
     NoState,
@@ -185,12 +187,7 @@ impl QueryStage {
             self.seen.insert(*source, (now, true));
         }
         let placed = |source: SourceId| (crate::source::place(source), source);
-        let tick = Tick {
-            known,
-            idle: idle.into_iter().map(placed).collect(),
-            finished: Vec::new(),
-            delivered,
-        };
+        let tick = Tick { known, idle: idle.into_iter().map(placed).collect(), finished: Vec::new(), delivered };
         let mut cx = context(Timestamp::now(), &self.zone);
         self.engine.tick(&tick, &mut cx);
         self.changed |= !tick.idle.is_empty() || self.engine.has_news() || self.wants_mark();

@@ -196,7 +196,10 @@ impl FileSource {
     /// Sources with bytes that were seen and not handed out.
     pub(super) fn unread(&self) -> Vec<SourceId> {
         let entries = self.table.slots().map(|slot| self.table.get(slot));
-        entries.filter(|entry| entry.is_minted() && entry.unread() > 0 && entry.examined < entry.limit()).map(|entry| entry.source).collect()
+        entries
+            .filter(|entry| entry.is_minted() && entry.unread() > 0 && entry.examined < entry.limit())
+            .map(|entry| entry.source)
+            .collect()
     }
 
     pub(super) fn progress(&self) -> Progress {
