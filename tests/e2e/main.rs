@@ -13,5 +13,6 @@ mod documents; //  what a line becomes: raw, json, long, partial, broken
 mod many; //       many files, short-lived files
 mod network; //    cut, slow and lying connections, expired keys, too large requests
 mod operating; //  what an operator types and reads
+mod queries; //   SQL scripts: counts, windows, state over kills
 mod rotation; //   every style of rotation
 mod services; //   real Elasticsearch and OpenSearch

@@ -12,6 +12,9 @@ pub(super) struct Parsed {
     operation: String,
     index: String,
     id: String,
+    /// Of `external_gte`.
+    version: Option<u64>,
+    /// Empty for a `delete`.
     source: Bytes,
 }
 
@@ -33,8 +36,15 @@ pub(super) fn parse(body: &Bytes, index: &str) -> Result<Vec<Parsed>, String> {
         let text = |key: &str| about.get(key).and_then(Value::as_str);
         let id = text("_id").ok_or("an item without _id")?.to_owned();
         let index = text("_index").unwrap_or(index).to_owned();
-        let source = lines.next().ok_or("The bulk request ends with an action line")?;
-        items.push(Parsed { operation: operation.clone(), index, id, source });
+        let version = about.get("version").and_then(Value::as_u64);
+        if version.is_some() && text("version_type") != Some("external_gte") {
+            return Err("a version of another type than external_gte".to_owned());
+        }
+        let source = match operation.as_str() {
+            "delete" => Bytes::new(),
+            _ => lines.next().ok_or("The bulk request ends with an action line")?,
+        };
+        items.push(Parsed { operation: operation.clone(), index, id, version, source });
     }
     Ok(items)
 }
@@ -72,7 +82,7 @@ impl State {
     }
 
     fn judge_item(&mut self, parsed: &Parsed) -> Value {
-        let Parsed { operation, index, id, source } = parsed;
+        let Parsed { operation, index, id, source, .. } = parsed;
         let attempt = self.documents.attempt(id);
         let item = Item { index, id, operation, source, attempt };
         let mut judgement = (self.on_item)(&item);
@@ -95,6 +105,12 @@ impl State {
     }
 
     fn accept(&mut self, item: &Parsed) -> Judgement {
+        if item.operation == "delete" {
+            return match self.documents.delete(&item.index, &item.id, item.version) {
+                Ok(_) => Judgement::Accept,
+                Err(current) => outdated(item, current),
+            };
+        }
         let object = serde_json::from_slice::<Value>(&item.source).is_ok_and(|source| source.is_object());
         if !object {
             let reason = "failed to parse: not an object".to_owned();
@@ -104,8 +120,27 @@ impl State {
             let reason = format!("[{}]: version conflict, document already exists (current version [1])", item.id);
             return Judgement::Refuse { status: 409, kind: "version_conflict_engine_exception", reason };
         }
+        if item.operation == "index"
+            && let Err(current) =
+                self.documents.index(&item.index, &item.id, item.source.clone(), item.version)
+        {
+            return outdated(item, current);
+        }
+        if item.operation == "update" {
+            let body: Value = serde_json::from_slice(&item.source).unwrap_or_default();
+            self.documents.update(&item.index, &item.id, &body["doc"]);
+        }
         Judgement::Accept
     }
+}
+
+fn outdated(item: &Parsed, current: u64) -> Judgement {
+    let provided = item.version.unwrap_or(0);
+    let reason = format!(
+        "[{}]: version conflict, current version [{current}] is higher than the one provided [{provided}]",
+        item.id
+    );
+    Judgement::Refuse { status: 409, kind: "version_conflict_engine_exception", reason }
 }
 
 /// The keys of an item that `filter_path` lets through; `None`: all.

@@ -11,6 +11,8 @@ pub struct Document {
     pub source: Bytes,
     /// How many documents were accepted before it.
     pub order: usize,
+    /// The external version; 1 where none was given.
+    pub version: u64,
 }
 
 impl Document {
@@ -53,9 +55,43 @@ impl Documents {
             }
             return false;
         }
-        known.insert(id.to_owned(), Document { source, order: self.accepted });
+        known.insert(id.to_owned(), Document { source, order: self.accepted, version: 1 });
         self.accepted += 1;
         true
+    }
+
+    /// Puts a document in place of an older version. The error is the later version that is there.
+    pub(super) fn index(&mut self, index: &str, id: &str, source: Bytes, version: Option<u64>) -> Result<(), u64> {
+        self.may_change(index, id, version)?;
+        let document = Document { source, order: self.accepted, version: version.unwrap_or(1) };
+        self.indices.entry(index.to_owned()).or_default().insert(id.to_owned(), document);
+        self.accepted += 1;
+        Ok(())
+    }
+
+    /// `update` with `doc_as_upsert`: changes the fields that `doc` has.
+    pub(super) fn update(&mut self, index: &str, id: &str, doc: &Value) {
+        let mut document = self.get(index, id).map_or_else(|| serde_json::json!({}), Document::json);
+        for (name, value) in doc.as_object().into_iter().flatten() {
+            document[name] = value.clone();
+        }
+        let source = document.to_string().into_bytes().into();
+        let known = self.indices.entry(index.to_owned()).or_default();
+        known.insert(id.to_owned(), Document { source, order: self.accepted, version: 1 });
+        self.accepted += 1;
+    }
+
+    /// Takes a document out. `Ok(false)`: there is none.
+    pub(super) fn delete(&mut self, index: &str, id: &str, version: Option<u64>) -> Result<bool, u64> {
+        self.may_change(index, id, version)?;
+        Ok(self.indices.get_mut(index).and_then(|known| known.remove(id)).is_some())
+    }
+
+    fn may_change(&self, index: &str, id: &str, version: Option<u64>) -> Result<(), u64> {
+        match (self.get(index, id), version) {
+            (Some(there), Some(version)) if there.version > version => Err(there.version),
+            _ => Ok(()),
+        }
     }
 
     /// Counts attempts of `id`; gives how many there were before. Only refused ids are remembered.

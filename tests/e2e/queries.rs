@@ -1,0 +1,99 @@
+//! SQL scripts over real files into an endpoint: right counts, whatever happens on the way.
+
+use std::collections::BTreeMap;
+
+use e2e::agent::{Agent, PATIENCE, Room};
+use e2e::endpoint::Endpoint;
+use e2e::seed::Rng;
+use e2e::wait;
+
+/// A script over `logs/*.json`; `to` is the sink's columns, `select` the query.
+fn script(room: &Room, url: &str, columns: &str, to: &str, select: &str) -> String {
+    format!(
+        "CREATE TABLE s ({columns}) WITH ('connector' = 'filesystem', 'path' = '{}/*.json', 'format' = 'json');\n\
+         CREATE TABLE t ({to}) WITH ('connector' = 'elasticsearch-7', 'hosts' = '{url}', 'index' = 'counts');\n\
+         INSERT INTO t {select};\n",
+        room.logs().display()
+    )
+}
+
+fn agent(room: &Room, script: &str) -> Agent {
+    let job = room.file("counts.sql", script);
+    Agent::new(room, &[job])
+}
+
+/// `_id` → the field `n`.
+fn counts(endpoint: &Endpoint, field: &str) -> BTreeMap<String, i64> {
+    endpoint.documents(|documents| {
+        let of = documents.of("counts").map(|(id, document)| (id.to_owned(), document.json()[field].as_i64().unwrap_or(-1)));
+        of.collect()
+    })
+}
+
+#[test]
+fn a_count_per_key_is_right_over_kills() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut rng = Rng::for_test("a_count_per_key_is_right_over_kills");
+    let select = "SELECT a, COUNT(*) FROM s GROUP BY a";
+    let text = script(&room, &endpoint.url(), "a INT, b STRING", "a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED", select);
+    let mut agent = agent(&room, &text);
+    let mut expected: BTreeMap<String, i64> = BTreeMap::new();
+    let file = room.logs().join("app.json");
+    let mut content = String::new();
+    for _ in 0..4 {
+        for _ in 0..5_000 {
+            let key = rng.within(0, 200);
+            content.push_str(&format!("{{\"a\":{key},\"b\":\"x\"}}\n"));
+            *expected.entry(key.to_string()).or_default() += 1;
+        }
+        std::fs::write(&file, &content).unwrap();
+        agent.start();
+        std::thread::sleep(std::time::Duration::from_millis(rng.within(50, 700)));
+        agent.kill();
+    }
+    agent.start();
+    wait::holds("every count is right", PATIENCE, || counts(&endpoint, "n") == expected);
+    agent.stop();
+}
+
+#[test]
+fn a_window_comes_once_with_exact_values_over_kills() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut rng = Rng::for_test("a_window_comes_once_with_exact_values_over_kills");
+    let text = script(
+        &room,
+        &endpoint.url(),
+        "ts TIMESTAMP(3), a INT, b BIGINT, WATERMARK FOR ts AS ts - INTERVAL '2' SECOND",
+        "w STRING, a INT, n BIGINT, total BIGINT, PRIMARY KEY (w, a) NOT ENFORCED",
+        "SELECT CAST(window_start AS STRING), a, COUNT(*), SUM(b) FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end, a",
+    );
+    let mut agent = agent(&room, &text).with(&["--once"]);
+    let mut expected: BTreeMap<(u64, u64), (i64, i64)> = BTreeMap::new();
+    let mut content = String::new();
+    for n in 0..20_000_u64 {
+        let at = n / 100 + rng.within(0, 2); // out of order, never late
+        let (a, b) = (rng.within(0, 5), rng.within(0, 100));
+        content.push_str(&format!("{{\"ts\":\"2026-01-01 00:{:02}:{:02}.000\",\"a\":{a},\"b\":{b}}}\n", at / 60, at % 60));
+        let of = expected.entry((at / 10, a)).or_default();
+        *of = (of.0 + 1, of.1 + b as i64);
+    }
+    room.file("logs/app.json", content);
+    for _ in 0..5 {
+        agent.start();
+        std::thread::sleep(std::time::Duration::from_millis(rng.within(20, 300)));
+        agent.kill();
+    }
+    agent.once_well();
+    let found: BTreeMap<(String, i64), (i64, i64)> = endpoint.documents(|documents| {
+        let row = |document: &e2e::endpoint::Document| {
+            let row = document.json();
+            let number = |name: &str| row[name].as_i64().unwrap();
+            ((row["w"].as_str().unwrap().to_owned(), number("a")), (number("n"), number("total")))
+        };
+        documents.of("counts").map(|(_, document)| row(document)).collect()
+    });
+    let start = |w: u64| format!("2026-01-01 00:{:02}:{:02}.000", w * 10 / 60, w * 10 % 60);
+    let expected: BTreeMap<(String, i64), (i64, i64)> =
+        expected.into_iter().map(|((w, a), values)| ((start(w), a as i64), values)).collect();
+    assert_eq!(found, expected);
+}
