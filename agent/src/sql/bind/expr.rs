@@ -167,13 +167,13 @@ impl Binder<'_> {
                 self.operator(ast, "SUBSTRING", &args, scope)
             }
             E::Trim { trim_where, trim_what, expr, trim_characters: None } => {
-                let side = trim_where.map_or_else(|| "BOTH".to_owned(), |side| side.to_string().to_uppercase());
-                let what = match trim_what {
-                    Some(what) => self.expr(what, scope)?,
-                    None => text(" "),
+                let name = match trim_where {
+                    Some(ast::TrimWhereField::Leading) => "LTRIM",
+                    Some(ast::TrimWhereField::Trailing) => "RTRIM",
+                    Some(ast::TrimWhereField::Both) | None => "TRIM",
                 };
-                let of = self.expr(expr, scope)?;
-                self.resolve(ast, "TRIM", vec![text(&side), what, of])
+                let args: Vec<&ast::Expr> = std::iter::once(&**expr).chain(trim_what.as_deref()).collect();
+                self.operator(ast, name, &args, scope)
             }
             E::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
                 let mut args = vec![&**expr, &**overlay_what, &**overlay_from];
