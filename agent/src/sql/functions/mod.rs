@@ -7,7 +7,11 @@ mod arithmetic;
 mod compare;
 mod kernel;
 mod logic;
+mod math;
+mod pattern;
+mod search;
 mod signature;
+mod text;
 
 pub(crate) use compare::{equal, order};
 pub(crate) use kernel::{Args, Lane, OnNull, binaries, map, rows, rows_with, texts, texts_with, zip};
@@ -20,7 +24,8 @@ use super::expr::{Call, Expr, ExprKind, Kernel};
 use super::plan::Settings;
 
 /// All families. A name may stand in several lines: its overloads.
-const FAMILIES: &[&[Function]] = &[arithmetic::TABLE, compare::TABLE, logic::TABLE];
+const FAMILIES: &[&[Function]] =
+    &[arithmetic::TABLE, compare::TABLE, logic::TABLE, math::TABLE, text::TABLE, search::TABLE];
 
 /// A call of a function, an operator (by its sign or words) with bound arguments; implicit casts are added, constant
 /// arguments prepared. The error says what is wrong without a place.
