@@ -53,8 +53,9 @@ pub(crate) struct Strings {
 }
 
 /// One value of any type.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Value {
+    #[default]
     Null,
     Bool(bool),
     Int(i64),

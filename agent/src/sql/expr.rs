@@ -42,9 +42,9 @@ pub(crate) struct Call {
     pub(crate) kernel: Kernel,
 }
 
-/// Computes one column from the arguments' columns, all of `rows` rows. Constant arguments (patterns, formats) were
-/// prepared when it was made.
-pub(crate) type Kernel = Arc<dyn Fn(&[Column], usize, &mut Context) -> Column + Send + Sync>;
+/// Computes one column of `rows` rows from the arguments' columns, which have `rows` rows too, but for literals: these
+/// have one. Constant arguments (patterns, formats) were prepared when it was made. Only `eval` calls it.
+pub(crate) type Kernel = Arc<dyn Fn(&[&Column], usize, &mut Context) -> Column + Send + Sync>;
 
 /// What a computation may know of the world, and where it says what went wrong.
 #[derive(Debug)]
@@ -67,5 +67,25 @@ impl PartialEq for Call {
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}({:?})", self.name, self.args)
+    }
+}
+
+impl Expr {
+    pub(crate) fn literal(value: Value, ty: Type) -> Expr {
+        Expr { kind: ExprKind::Literal(value), ty }
+    }
+
+    /// The value, if it is written in the script (or was folded).
+    pub(crate) fn as_literal(&self) -> Option<&Value> {
+        match &self.kind {
+            ExprKind::Literal(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn new(now: i64, zone: jiff::tz::TimeZone) -> Context {
+        Context { now, zone, errors: Vec::new() }
     }
 }

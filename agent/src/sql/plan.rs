@@ -17,6 +17,8 @@ pub(crate) struct Query {
     /// In an order in which each node's inputs come before it.
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<Output>,
+    /// What a reader of the plan should know: settings without a meaning here, watermarks that nothing needs.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What `SET` can change; anything else is refused by name.
@@ -213,8 +215,12 @@ pub(crate) struct First {
     pub(crate) keys: Vec<usize>,
     /// Input columns: ORDER BY, most important first. Empty: order of arrival.
     pub(crate) order: Vec<Order>,
-    /// The first row is final (ORDER BY rowtime ASC, or PROCTIME() ASC): append-only.
+    /// The first row to arrive is final (ORDER BY PROCTIME() ASC): append-only. False with an empty `order`: the last
+    /// to arrive. (ORDER BY a rowtime ASC is not final: an earlier row may come later.)
     pub(crate) keep_first: bool,
+    /// The keys hold these columns, which are a window's ([`WindowKind::Given`]): the row goes out once, when the
+    /// window closes, and late rows are dropped. Append-only.
+    pub(crate) window: Option<Window>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
