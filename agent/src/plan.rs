@@ -2,9 +2,8 @@
 //! which dialect it was. Defaults live in `Default` so that `job` and tests agree on them.
 
 use std::path::PathBuf;
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::record::Type;
 use crate::sql::plan::Query;
@@ -38,8 +37,6 @@ pub(crate) struct QueryPlan {
     pub(crate) query: Arc<Query>,
     pub(crate) sinks: Vec<SinkPlan>,
     pub(crate) buffer: BufferPlan,
-    /// The query's state in memory; reading stops there.
-    pub(crate) state_max_bytes: u64,
 }
 
 /// A table that a script writes to.

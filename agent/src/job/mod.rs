@@ -1,13 +1,14 @@
 //! The scripts people write become plans: `load` reads a job file and gives its `Plan`, or everything that is wrong
 //! with it at once. All reading of files and of the environment is here; the rest of the room is pure.
 //!
-//! One dialect for now, the native one (`native.rs` lists its keys). `datasources.rs` has named connections.
+//! Two dialects: the native one (`native.rs` lists its keys) and Flink SQL (`flink.rs`). `datasources.rs` has named connections.
 //! `reader.rs`, `values.rs` and the smaller files are what dialects in TOML are read with; the agent's own config uses them as well.
 
 mod connection;
 mod datasources;
 mod decode;
 mod excerpt;
+mod flink;
 mod index;
 mod native;
 mod nearest;
@@ -61,15 +62,23 @@ pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) ->
         let message = format!("is a folder; name the jobs in it, as in {name}/*.toml");
         return (None, Problem::of_file(name, message).into());
     }
-    if path.extension().is_none_or(|extension| extension != "toml") {
-        let message = "this version runs native TOML jobs (*.toml)";
-        return (None, Problem::of_file(name, message).into());
-    }
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let (plan, problems) =
-        with_file(path, view, |text, outside| native::parse(text, &name, &stem, outside, datasources))
-            .unwrap_or_else(|problems| (None, problems));
-    (plan.map(|plan| JobPlan::Ship(Box::new(plan))), problems)
+    let examined = match &*extension {
+        "toml" => with_file(path, view, |text, outside| {
+            let (plan, problems) = native::parse(text, &name, &stem, outside, datasources);
+            (plan.map(|plan| JobPlan::Ship(Box::new(plan))), problems)
+        }),
+        "sql" => with_file(path, view, |text, outside| {
+            let (plan, problems) = flink::parse(text, &name, &stem, outside, datasources);
+            (plan.map(|plan| JobPlan::Query(Box::new(plan))), problems)
+        }),
+        _ => {
+            let message = "this version runs native TOML jobs (*.toml) and Flink SQL (*.sql)";
+            return (None, Problem::of_file(name, message).into());
+        }
+    };
+    examined.unwrap_or_else(|problems| (None, problems))
 }
 
 impl Datasources {

@@ -112,7 +112,7 @@ impl QueryStage {
             upserts,
             zone: plan.query.settings.zone.clone(),
             idle_after: if set.is_zero() { IDLE_AFTER } else { set },
-            max_bytes: plan.state_max_bytes,
+            max_bytes: plan.query.settings.state_max_bytes,
             metrics,
             scratch: Scratch::default(),
             step: marks.step,

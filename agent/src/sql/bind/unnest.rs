@@ -46,6 +46,12 @@ impl Binder<'_> {
                 };
                 (self.expr(array, &left)?, alias)
             }
+            TableFactor::Table { args: Some(args), alias, with_ordinality: false, .. } => {
+                let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(array))] = args.args.as_slice() else {
+                    return self.refuse(place::of_factor(factor), "UNNEST takes one array");
+                };
+                (self.expr(array, &left)?, alias)
+            }
             TableFactor::TableFunction { expr, alias } => (self.table_function(expr, &left)?, alias),
             TableFactor::Function { name, args, with_ordinality: false, alias, .. } => {
                 (self.lateral(factor, name, args, &left)?, alias)

@@ -148,44 +148,6 @@ fn escape(c: char, rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Resul
     }
 }
 
-/// A part of a replacement.
-pub(super) enum Part {
-    Text(String),
-    Group(usize),
-}
-
-/// Java's replacement: `$n` is a group (as many digits as there are groups for), `\` takes the next sign literally.
-/// `None`: there is no such group.
-pub(super) fn replacement(text: &str, groups: usize) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '\\' => literal.push(rest.next()?),
-            '$' => {
-                let mut group = rest.next()?.to_digit(10)? as usize;
-                if group >= groups {
-                    return None;
-                }
-                while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
-                    let longer = group * 10 + digit as usize;
-                    if longer >= groups {
-                        break;
-                    }
-                    group = longer;
-                    rest.next();
-                }
-                parts.push(Part::Text(std::mem::take(&mut literal)));
-                parts.push(Part::Group(group));
-            }
-            c => literal.push(c),
-        }
-    }
-    parts.push(Part::Text(literal));
-    Some(parts)
-}
-
 /// Compiles a SIMILAR TO pattern: `%` and `_` as in LIKE, the rest is a regular expression; it must match all.
 pub(super) fn similar(text: &str, escape: Option<char>) -> Result<Regex, String> {
     let mut java = String::with_capacity(text.len() + 8);

@@ -101,29 +101,14 @@ fn extract_all(site: &Site<'_>) -> Result<Kernel, String> {
     }))
 }
 
+/// The replacement is taken literally, `$1` too, as Flink takes it.
 fn replace(site: &Site<'_>) -> Result<Kernel, String> {
     let compiled = compiled(site, 1, pattern::java)?;
     Ok(texts(move |args, out| {
         with(&compiled, args, 1, |regex| {
-            let parts = pattern::replacement(args.text(2), regex.captures_len())?;
-            let text = args.text(0);
-            let mut last = 0;
-            for hit in regex.captures_iter(text) {
-                let Some(whole) = hit.get(0) else { continue };
-                out.extend_from_slice(&text.as_bytes()[last..whole.start()]);
-                for part in &parts {
-                    match part {
-                        pattern::Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                        pattern::Part::Group(n) => {
-                            hit.get(*n).into_iter().for_each(|m| out.extend_from_slice(m.as_str().as_bytes()));
-                        }
-                    }
-                }
-                last = whole.end();
-            }
-            out.extend_from_slice(&text.as_bytes()[last..]);
-            Some(())
-        })?
+            let replaced = regex.replace_all(args.text(0), regex::NoExpand(args.text(2)));
+            out.extend_from_slice(replaced.as_bytes());
+        })
     }))
 }
 

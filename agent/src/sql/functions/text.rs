@@ -1,7 +1,6 @@
 //! Functions of texts: cutting, padding, changing case, finding, splitting. Positions count characters from 1.
 //!
-//! `TRIM(LEADING x FROM s)` is `LTRIM(s, x)` here, `TRIM(x FROM s)` is `TRIM(s, x)`, `POSITION(a IN b)` is
-//! `POSITION(a, b)`, `OVERLAY(s PLACING r FROM i FOR n)` is `OVERLAY(s, r, i, n)`.
+//! `TRIM(LEADING x FROM s)` is `TRIM('LEADING', x, s)` here, `POSITION(a IN b)` is `POSITION(a, b)`, `OVERLAY(s PLACING r FROM i FOR n)` is `OVERLAY(s, r, i, n)`.
 
 use super::signature::{Function, f};
 use super::{Args, OnNull, Site, rows, rows_with, texts, texts_with};
@@ -35,12 +34,12 @@ pub(super) const TABLE: &[Function] = &[
     f("REPLACE", "STRING, STRING, STRING -> STRING", |_| {
         Ok(texts(|args, out| {
             let (text, from, to) = (args.text(0), args.text(1), args.text(2));
-            let replaced = if from.is_empty() { text.to_owned() } else { text.replace(from, to) };
-            out.extend_from_slice(replaced.as_bytes());
+            out.extend_from_slice(text.replace(from, to).as_bytes());
             Some(())
         }))
     }),
-    f("TRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(true, true))),
+    f("TRIM", "STRING -> STRING", |_| Ok(trimmed(true, true))),
+    f("TRIM", "STRING, STRING, STRING -> STRING", trim),
     f("BTRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(true, true))),
     f("LTRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(true, false))),
     f("RTRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(false, true))),
@@ -190,6 +189,24 @@ fn repeated(args: &Args<'_>, out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// `('BOTH', what, text)`.
+fn trim(site: &Site<'_>) -> Result<Kernel, String> {
+    let (left, right) = match site.literal_text(0) {
+        Some("BOTH") => (true, true),
+        Some("LEADING") => (true, false),
+        Some("TRAILING") => (false, true),
+        _ => return Err("the first argument is 'BOTH', 'LEADING' or 'TRAILING'".to_owned()),
+    };
+    Ok(texts(move |args, out| {
+        let what = args.text(1);
+        let is = |c: char| what.contains(c);
+        let text = if left { args.text(2).trim_start_matches(is) } else { args.text(2) };
+        let text = if right { text.trim_end_matches(is) } else { text };
+        out.extend_from_slice(text.as_bytes());
+        Some(())
+    }))
+}
+
 fn trimmed(left: bool, right: bool) -> Kernel {
     texts(move |args, out| {
         let text = args.text(0);
@@ -219,6 +236,9 @@ fn cut(text: &str, from: i64, count: i64) -> &str {
 fn substring(args: &Args<'_>, out: &mut Vec<u8>) -> Option<()> {
     let (text, place) = (args.text(0), args.int(1));
     let count = args.int_or(2, i64::MAX);
+    if count < 0 {
+        return None;
+    }
     let from = match place {
         1.. => place - 1,
         0 => 0,
@@ -246,9 +266,6 @@ fn find(text: &str, wanted: &str, from: i64) -> i64 {
 
 fn locate(args: &Args<'_>) -> Option<i64> {
     let from = args.int_or(2, 1);
-    if from <= 0 {
-        return Some(0);
-    }
     Some(find(args.text(1), args.text(0), from))
 }
 
@@ -303,7 +320,9 @@ fn split_index(text: &str, separator: &str, index: i64, out: &mut Vec<u8>) -> Op
 }
 
 fn split(text: &str, separator: &str) -> Value {
-    let parts: Vec<Value> = if separator.is_empty() {
+    let parts: Vec<Value> = if text.is_empty() {
+        Vec::new()
+    } else if separator.is_empty() {
         text.chars().map(|c| Value::Text(c.to_string().into())).collect()
     } else {
         text.split(separator).map(|part| Value::Text(part.into())).collect()
