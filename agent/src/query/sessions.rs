@@ -135,7 +135,8 @@ impl Aggregation {
                 self.accumulators[i].merge(into, from);
                 continue;
             };
-            let values: Vec<Vec<u8>> = members.of(from).map(<[u8]>::to_vec).collect();
+            let mut values: Vec<Vec<u8>> = members.of(from).map(<[u8]>::to_vec).collect();
+            values.sort_unstable();
             for value in values.into_iter().filter(|value| members.add(into, value, false)) {
                 let mut input = value.as_slice();
                 let column = |ty| {

@@ -2,3 +2,5 @@
 
 mod basics;
 mod build;
+mod random;
+mod reference;
