@@ -4,6 +4,7 @@
 //! BOOLEAN (there it is false), and of a key that comes twice the last always wins.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -23,12 +24,8 @@ pub(super) struct Options {
 
 /// Appends the value with this (valid) JSON text to a column.
 pub(super) fn append(data: &mut Data, ty: &Type, json: &str, options: Options) -> Got {
-    if let (Some(inner), Data::Text(texts)) = (quoted(json), &mut *data) {
-        if inner.contains('\\') {
-            texts.push(unescape(inner).as_bytes());
-        } else {
-            texts.push(inner.as_bytes());
-        }
+    if let (Data::Int(numbers), Type::BigInt, Ok(number)) = (&mut *data, ty, json.parse()) {
+        numbers.push(number);
         return Got::Value;
     }
     if let Some(scalar) = scalar(json) {
@@ -54,6 +51,16 @@ pub(super) fn append(data: &mut Data, ty: &Type, json: &str, options: Options) -
     }
 }
 
+/// As [`append`], for a string without escapes, by its text.
+#[inline]
+pub(super) fn append_plain(data: &mut Data, ty: &Type, text: &str, options: Options) -> Got {
+    if let Data::Text(texts) = data {
+        texts.push(text.as_bytes());
+        return Got::Value;
+    }
+    scalar::append(data, ty, &Scalar::Text(text.into()), options.rules)
+}
+
 /// The inside of a JSON string.
 fn quoted(json: &str) -> Option<&str> {
     json.strip_prefix('"')?.strip_suffix('"')
@@ -69,7 +76,7 @@ fn scalar(json: &str) -> Option<Scalar<'_>> {
         b'n' => Some(Scalar::Null),
         b't' => Some(Scalar::Bool(true)),
         b'f' => Some(Scalar::Bool(false)),
-        _ if json.contains(['.', 'e', 'E']) => Some(Scalar::Float(json)),
+        _ if json.bytes().any(|b| matches!(b, b'.' | b'e' | b'E')) => Some(Scalar::Float(json)),
         _ => Some(Scalar::Int(json)),
     }
 }
@@ -224,6 +231,9 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
     }
 }
 
+/// Up to so many members are searched one by one.
+const FEW_MEMBERS: usize = 16;
+
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
@@ -235,12 +245,20 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
         let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-        let mut places: std::collections::HashMap<Cow<'de, str>, usize> = std::collections::HashMap::new();
+        // only large objects need an index
+        let mut places: HashMap<Cow<'de, str>, usize> = HashMap::new();
         while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let inner = quoted(key.get()).unwrap_or_default();
             let key: Cow<'de, str> = if inner.contains('\\') { unescape(inner).into() } else { inner.into() };
             let next = members.len();
-            let place = *places.entry(key.clone()).or_insert(next);
+            let place = if next < FEW_MEMBERS {
+                members.iter().position(|(other, _)| *other == key).unwrap_or(next)
+            } else {
+                if places.is_empty() {
+                    places.extend(members.iter().enumerate().map(|(i, (key, _))| (key.clone(), i)));
+                }
+                *places.entry(key.clone()).or_insert(next)
+            };
             match members.get_mut(place) {
                 Some(member) => member.1 = value,
                 None => members.push((key, value)),

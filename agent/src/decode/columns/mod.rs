@@ -84,7 +84,7 @@ enum Row {
 #[derive(Default)]
 struct Scratch {
     slots: Vec<scan::Slot>,
-    nesting: Vec<bool>,
+    memory: scan::Memory,
     fields: csv::Fields,
     null_fields: u64,
 }
@@ -199,8 +199,8 @@ impl ColumnDecoder {
         builders: &mut [Builder],
         scratch: &mut Scratch,
     ) -> Row {
-        let Scratch { slots, nesting, null_fields, .. } = scratch;
-        if scan::scan(line, names, slots, nesting).is_none()
+        let Scratch { slots, memory, null_fields, .. } = scratch;
+        if scan::scan(line, names, slots, memory).is_none()
             && let Err(error) = scan::parse(line, names, slots)
         {
             return Row::Bad(error.to_string());
@@ -214,7 +214,11 @@ impl ColumnDecoder {
                 builder.null();
                 continue;
             };
-            if !builder.add(|data, ty| json::append(data, ty, json, options)) {
+            let added = match slot.plain(line) {
+                Some(text) => builder.add(|data, ty| json::append_plain(data, ty, text, options)),
+                None => builder.add(|data, ty| json::append(data, ty, json, options)),
+            };
+            if !added {
                 if !options.ignore_parse_errors {
                     return Row::Bad(self.unreadable(field, json));
                 }

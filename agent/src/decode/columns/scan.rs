@@ -16,12 +16,19 @@ use crate::record::escape::plain_length;
 pub(super) struct Slot {
     from: u32,
     to: u32,
+    /// It is a string without escapes.
+    plain: bool,
 }
 
 impl Slot {
     /// The value's JSON text; `None` where the field is missing.
     pub(super) fn of<'a>(&self, line: &'a str) -> Option<&'a str> {
         if self.to == 0 { None } else { line.get(self.from as usize..self.to as usize) }
+    }
+
+    /// The text of a string without escapes; `None` for any other value.
+    pub(super) fn plain<'a>(&self, line: &'a str) -> Option<&'a str> {
+        if self.plain { line.get(self.from as usize + 1..self.to as usize - 1) } else { None }
     }
 }
 
@@ -52,39 +59,73 @@ impl Names {
     }
 }
 
-/// Fills `slots` (one for each name). `None`: it is no object, or one that [`parse`] must look at. `nesting` is
-/// memory that is used again.
-pub(super) fn scan(line: &str, names: &Names, slots: &mut [Slot], nesting: &mut Vec<bool>) -> Option<()> {
+/// What is remembered from line to line. Lines of one program mostly have the same keys in the same order: what stood
+/// before a value in the line before is only compared, not looked at again.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    nesting: Vec<bool>,
+    leads: Vec<Lead>,
+}
+
+/// What stood between two values (`,"key":`), and which name its key is.
+#[derive(Debug, Default)]
+struct Lead {
+    bytes: Vec<u8>,
+    name: Option<usize>,
+}
+
+/// Leads are remembered of so many values of a line, if they are no longer than this.
+const LEADS: usize = 128;
+const LONGEST_LEAD: usize = 256;
+
+impl Memory {
+    fn remember(&mut self, value: usize, bytes: &[u8], name: Option<usize>) {
+        if value >= LEADS || bytes.len() > LONGEST_LEAD {
+            return;
+        }
+        if self.leads.len() <= value {
+            self.leads.resize_with(value + 1, Lead::default);
+        }
+        if let Some(lead) = self.leads.get_mut(value) {
+            lead.bytes.clear();
+            lead.bytes.extend_from_slice(bytes);
+            lead.name = name;
+        }
+    }
+}
+
+/// Fills `slots` (one for each name). `None`: it is no object, or one that [`parse`] must look at. `memory` belongs to
+/// `names`.
+pub(super) fn scan(line: &str, names: &Names, slots: &mut [Slot], memory: &mut Memory) -> Option<()> {
     slots.fill(Slot::default());
     let mut cursor = Cursor { bytes: line.as_bytes(), at: 0 };
-    cursor.space();
-    cursor.take(b'{')?;
-    cursor.space();
-    if cursor.peek()? == b'}' {
-        cursor.at += 1;
-    } else {
-        loop {
-            cursor.take(b'"')?;
-            let from = cursor.at;
-            if !cursor.string()? {
-                return None;
+    for value in 0.. {
+        let rest = cursor.bytes.get(cursor.at..)?;
+        let name = match memory.leads.get(value) {
+            // an empty one was never seen, and no lead is empty
+            Some(lead) if !lead.bytes.is_empty() && rest.starts_with(&lead.bytes) => {
+                cursor.at += lead.bytes.len();
+                cursor.space(); // there may be more of it than in the line before
+                lead.name
             }
-            let key = cursor.bytes.get(from..cursor.at - 1)?;
-            cursor.colon()?;
-            let start = cursor.at;
-            match cursor.peek()? {
-                b'{' | b'[' => cursor.nested(nesting)?,
-                _ => cursor.scalar()?,
+            _ => {
+                let from = cursor.at;
+                let Some(key) = cursor.lead(value == 0)? else { break };
+                let name = names.find(key);
+                memory.remember(value, cursor.bytes.get(from..cursor.at)?, name);
+                name
             }
-            if let Some(slot) = names.find(key).and_then(|i| slots.get_mut(i)) {
-                *slot = Slot { from: start as u32, to: cursor.at as u32 };
+        };
+        let start = cursor.at;
+        let plain = match cursor.peek()? {
+            b'{' | b'[' => {
+                cursor.nested(&mut memory.nesting)?;
+                false
             }
-            cursor.space();
-            match cursor.next()? {
-                b',' => cursor.space(),
-                b'}' => break,
-                _ => return None,
-            }
+            _ => cursor.scalar()?,
+        };
+        if let Some(slot) = name.and_then(|i| slots.get_mut(i)) {
+            *slot = Slot { from: start as u32, to: cursor.at as u32, plain };
         }
     }
     cursor.space();
@@ -96,7 +137,38 @@ struct Cursor<'a> {
     at: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// From the line's start or a value's end to the next value; its key, `Some(None)` where the object ends.
+    fn lead(&mut self, first: bool) -> Option<Option<&'a [u8]>> {
+        self.space();
+        if first {
+            self.take(b'{')?;
+        }
+        match (self.peek()?, first) {
+            (b'}', _) => {
+                self.at += 1;
+                return Some(None);
+            }
+            (b',', false) => self.at += 1,
+            (_, true) => {}
+            _ => return None,
+        }
+        self.space();
+        // `{}` with white space inside; behind a comma a key must come
+        if first && self.peek()? == b'}' {
+            self.at += 1;
+            return Some(None);
+        }
+        self.take(b'"')?;
+        let from = self.at;
+        if !self.string()? {
+            return None;
+        }
+        let key = self.bytes.get(from..self.at - 1)?;
+        self.colon()?;
+        Some(Some(key))
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
@@ -158,18 +230,20 @@ impl Cursor<'_> {
         }
     }
 
+    /// Whether it was a string without escapes.
     #[inline]
-    fn scalar(&mut self) -> Option<()> {
+    fn scalar(&mut self) -> Option<bool> {
         match self.peek()? {
             b'"' => {
                 self.at += 1;
-                self.string().map(|_| ())
+                return self.string();
             }
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => self.number(),
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => self.word(b"null")?,
+            _ => self.number()?,
         }
+        Some(false)
     }
 
     fn word(&mut self, word: &[u8]) -> Option<()> {
@@ -234,7 +308,9 @@ impl Cursor<'_> {
                         continue;
                     }
                 }
-                _ => self.scalar()?,
+                _ => {
+                    self.scalar()?;
+                }
             }
             // a value has ended: on to the next one, or out of what ends with it
             loop {
@@ -295,8 +371,10 @@ impl<'de> Visitor<'de> for Object<'de, '_> {
                 continue;
             };
             let value: &RawValue = map.next_value()?;
-            let from = value.get().as_ptr().addr() - self.line.as_ptr().addr();
-            *slot = Slot { from: from as u32, to: (from + value.get().len()) as u32 };
+            let json = value.get();
+            let from = json.as_ptr().addr() - self.line.as_ptr().addr();
+            let plain = json.starts_with('"') && !json.contains('\\');
+            *slot = Slot { from: from as u32, to: (from + json.len()) as u32, plain };
         }
         Ok(())
     }

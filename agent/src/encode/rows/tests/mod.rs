@@ -5,6 +5,7 @@ use crate::plan::{RowIndex, RowIndexPart};
 use crate::record::{Batch, Column, Identity, Kinds, Origin, SourceId, Strings, Type, Value, gzip};
 
 mod ids;
+mod random;
 
 const NOW: Timestamp = Timestamp(1_795_248_060_123);
 
