@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) idle_timeout: Duration,
     /// `table.exec.emit.allow-lateness` (and `blink.state.ttl.ms` where EMIT … AFTER WATERMARK asks for it).
     pub(crate) allowed_lateness: Duration,
+    /// `splashdam.state.max-bytes`: what the state may take in memory; reading stops there.
+    pub(crate) state_max_bytes: u64,
     /// `table.exec.sink.not-null-enforcer` = DROP: a NULL in a NOT NULL column drops the row, else it is an error.
     pub(crate) drop_nulls: bool,
 }
@@ -253,6 +255,7 @@ impl Default for Settings {
             state_ttl: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             allowed_lateness: Duration::ZERO,
+            state_max_bytes: 1 << 30,
             drop_nulls: false,
         }
     }

@@ -25,7 +25,7 @@ pub(super) enum Materialize {
 }
 
 /// Keys that are obeyed.
-const OBEYED: [&str; 14] = [
+const OBEYED: [&str; 15] = [
     "table.exec.legacy-cast-behaviour",
     "table.local-time-zone",
     "blink.job.timeZone",
@@ -40,6 +40,7 @@ const OBEYED: [&str; 14] = [
     "table.exec.sink.not-null-enforcer",
     "table.exec.sink.upsert-materialize",
     "execution.runtime-mode",
+    "splashdam.state.max-bytes",
 ];
 
 /// Keys (or beginnings of keys) that tune how Flink runs a job and never what comes out of it.
@@ -110,6 +111,24 @@ pub(super) fn read(written: &[Setting], errors: &mut Vec<SqlError>) -> Read {
     read
 }
 
+/// A size as Flink writes it: `512 mb`, `1gb`, `65536`; units are powers of 1,024.
+fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("'{text}' is no size, expected one like '512 mb' or '2 gb', at least '1 mb'");
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" | "bytes" => 0,
+        "k" | "kb" | "kib" | "kibibytes" => 10,
+        "m" | "mb" | "mib" | "mebibytes" => 20,
+        "g" | "gb" | "gib" | "gibibytes" => 30,
+        "t" | "tb" | "tib" | "tebibytes" => 40,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.filter(|bytes| *bytes >= 1 << 20).ok_or_else(wrong)
+}
+
 /// Obeys one setting; an error says whether it is about the value, and what is wrong.
 fn set(setting: &Setting, read: &mut Read, fire: &mut Fire) -> Result<(), (bool, String)> {
     let (key, value) = (setting.key.text.as_str(), setting.value.text.as_str());
@@ -137,6 +156,7 @@ fn set(setting: &Setting, read: &mut Read, fire: &mut Fire) -> Result<(), (bool,
                 _ => Materialize::None,
             };
         }
+        Some("splashdam.state.max-bytes") => settings.state_max_bytes = bytes(value).map_err(wrong)?,
         Some("execution.runtime-mode") => {
             one_of(value, &["STREAMING"]).map_err(|_| {
                 wrong(format!(
