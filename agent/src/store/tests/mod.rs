@@ -103,7 +103,7 @@ pub(super) fn settle(pipeline: &Pipeline, owed: &[Owed]) {
 pub(super) fn numbers(pipeline: &Pipeline, index: &str) -> (Vec<u64>, Vec<Owed>) {
     let mut all = Vec::new();
     loop {
-        let owed = pipeline.next(index, ALL);
+        let owed = pipeline.next(index, ALL).expect("readable");
         if owed.is_empty() {
             break;
         }

@@ -69,7 +69,7 @@ impl Life<'_> {
 
     fn deliver(&mut self) -> Option<()> {
         let limit = Limit { raw_bytes: 1 + self.dice.roll(40_000), wire_bytes: u64::MAX };
-        let owed = self.app.next("logs", limit);
+        let owed = self.app.next("logs", limit).expect("readable");
         let mut settled = Vec::new();
         let mut ended = Vec::new();
         let mut dead = Vec::new();
