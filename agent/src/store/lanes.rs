@@ -51,6 +51,8 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
     /// Where its index lies. `None`: not sealed, all entries are in memory.
     pub(super) trailer: Option<Trailer>,
+    /// It was sealed by an earlier process, which may have been killed before its end was durable.
+    pub(super) unsure_end: bool,
     pub(super) last_seq: u64,
     /// The segment's own lane numbers → the process's.
     pub(super) table: Vec<u32>,

@@ -1,6 +1,7 @@
 //! The store's promises, on real files unless a fault must be injected.
 
 mod damage;
+mod ends;
 mod format;
 mod full;
 mod kill;
