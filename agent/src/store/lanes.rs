@@ -80,6 +80,12 @@ impl Segment {
         Entry { lane: self.shares.get(&entry.lane).map_or(u32::MAX, |share| share.local), ..*entry }
     }
 
+    /// What is live, with the segment's own lane numbers. `None`: its index is not in memory.
+    pub(super) fn live_entries(&self) -> Option<Vec<Entry>> {
+        let live = self.entries.as_ref()?.iter().filter(|e| !self.done.get(e.ordinal));
+        Some(live.map(|e| self.local(e)).collect())
+    }
+
     /// Replaces the table; what each lane has live stays.
     pub(super) fn retable(&mut self, table: Vec<u32>) {
         let live = std::mem::take(&mut self.shares);

@@ -9,6 +9,7 @@ mod model;
 mod plain;
 mod set_back;
 mod sim;
+mod space;
 
 use std::path::Path;
 use std::sync::Arc;
