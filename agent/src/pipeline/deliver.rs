@@ -21,7 +21,7 @@ use super::lane_work::Work;
 use crate::deliver::{Client, Indices, Refusal};
 use crate::metrics::PipelineMetrics;
 use crate::plan::ElasticsearchPlan;
-use crate::store::{self, Limit, StoreError};
+use crate::store::{self, Limit, Owed, StoreError};
 
 /// Gauges of what is owed are not counted anew more often than this.
 const COUNT_EVERY: Duration = Duration::from_millis(250);
@@ -45,7 +45,10 @@ pub(super) async fn deliver<D: Door>(
     let mut delivering = Delivering::new(door.clone(), plan, state.clone(), metrics);
     delivering.look();
     loop {
-        delivering.start(Instant::now());
+        tokio::select! {
+            () = delivering.start(Instant::now()) => {}
+            () = stopped(&mut stop) => break, // even if the disk is stuck
+        }
         delivering.show();
         let wake = delivering.wakes();
         let sleep = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now).into());
@@ -127,9 +130,9 @@ impl<D: Door> Delivering<D> {
     }
 
     /// Starts all that may start now.
-    fn start(&mut self, now: Instant) {
+    async fn start(&mut self, now: Instant) {
         if self.sink.parked.is_some() {
-            return self.probe_sink(now);
+            return self.probe_sink(now).await;
         }
         if self.sink.down.is_some_and(|until| until > now) {
             return;
@@ -140,7 +143,7 @@ impl<D: Door> Delivering<D> {
         while started {
             started = false;
             for index in &order {
-                started |= self.start_lane(index, busy, now);
+                started |= self.start_lane(index, busy, now).await;
             }
         }
     }
@@ -152,7 +155,7 @@ impl<D: Door> Delivering<D> {
         next.into_iter().chain(others).cloned().collect()
     }
 
-    fn start_lane(&mut self, index: &Arc<str>, busy: usize, now: Instant) -> bool {
+    async fn start_lane(&mut self, index: &Arc<str>, busy: usize, now: Instant) -> bool {
         let max = self.shared.plan.bulk.max_in_flight.max(1);
         let allowed = self.sink.concurrency.limit();
         let Some(lane) = self.lanes.get(index) else { return false };
@@ -166,13 +169,18 @@ impl<D: Door> Delivering<D> {
         if !probe && (self.sink.flying >= allowed || lane.flying >= share) {
             return false;
         }
-        let expired = self.shared.plan.park_for.zip(parked).filter(|(most, park)| park.is_older(*most));
+        let expired = self
+            .shared
+            .plan
+            .park_for
+            .zip(parked)
+            .filter(|(most, park)| !park.is_for_the_store() && park.is_older(*most));
         let bury = expired.map(|(_, park)| park.refusal.clone());
         let limit = match &parked {
             Some(_) if bury.is_none() => Limit { raw_bytes: 1, wire_bytes: 1 }, // one member is enough to try
             _ => self.sink.limit(),
         };
-        let Some(work) = self.work(index, limit, now) else {
+        let Some(work) = self.work(index, limit, now).await else {
             if let Some(park) =
                 self.lanes.get_mut(index).and_then(|lane| lane.parked.as_mut()).filter(|_| bury.is_some())
             {
@@ -187,13 +195,13 @@ impl<D: Door> Delivering<D> {
     }
 
     /// While the sink is parked, one request at a time, from one lane after the other.
-    fn probe_sink(&mut self, now: Instant) {
+    async fn probe_sink(&mut self, now: Instant) {
         let due = self.sink.parked.as_ref().is_some_and(|park| park.next <= now);
         if !due || self.sink.probing + self.sink.flying > 0 {
             return;
         }
         for index in self.order() {
-            if let Some(work) = self.work(&index, Limit { raw_bytes: 1, wire_bytes: 1 }, now) {
+            if let Some(work) = self.work(&index, Limit { raw_bytes: 1, wire_bytes: 1 }, now).await {
                 self.turn = Some(index.clone());
                 return self.launch(index, work, true, None);
             }
@@ -217,7 +225,7 @@ impl<D: Door> Delivering<D> {
     }
 
     /// Something to send for a lane: what has waited or what the store has, taking turns once it has failed.
-    fn work(&mut self, index: &Arc<str>, limit: Limit, now: Instant) -> Option<Work> {
+    async fn work(&mut self, index: &Arc<str>, limit: Limit, now: Instant) -> Option<Work> {
         let waiting_max = 2 * self.shared.plan.bulk.max_in_flight.max(1);
         let lane = self.lanes.get_mut(index)?;
         if !lane.retried
@@ -230,7 +238,13 @@ impl<D: Door> Delivering<D> {
         if !lane.more || lane.waiting.len() >= waiting_max || lane.rests_until.is_some_and(|until| until > now) {
             return lane.due(now);
         }
-        let members = self.shared.door.next(index, limit);
+        let members = match take(&self.shared.door, index, limit).await {
+            Ok(members) => members,
+            Err(error) => {
+                self.unreadable(index, &error, now);
+                return None;
+            }
+        };
         if members.is_empty() {
             lane.more = false;
             return lane.due(now);
@@ -340,4 +354,14 @@ impl<D: Door> Delivering<D> {
         }
         self.shared.metrics.in_flight.set(0);
     }
+}
+
+/// The next members of a lane. A file that has to be read for that is read on another thread.
+async fn take<D: Door>(door: &D, index: &Arc<str>, limit: Limit) -> Result<Vec<Owed>, StoreError> {
+    if let Some(members) = door.next_at_hand(index, limit) {
+        return Ok(members);
+    }
+    let (door, index) = (door.clone(), index.clone());
+    let taken = tokio::task::spawn_blocking(move || door.next(&index, limit)).await;
+    taken.unwrap_or(Err(StoreError::Stopped))
 }

@@ -9,7 +9,10 @@ use crate::store::{self, Lane, Limit, Owed, Receipt, Settled, StoreError};
 
 pub(crate) trait Door: Clone + Send + Sync + 'static {
     fn lanes(&self) -> Vec<Lane>;
-    fn next(&self, index: &str, limit: Limit) -> Vec<Owed>;
+    /// Blocking: not for an async thread.
+    fn next(&self, index: &str, limit: Limit) -> Result<Vec<Owed>, StoreError>;
+    /// `None`: that takes [`Door::next`].
+    fn next_at_hand(&self, index: &str, limit: Limit) -> Option<Vec<Owed>>;
     fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError>;
     fn give_back(&self, owed: Vec<Owed>);
     fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError>;
@@ -25,8 +28,11 @@ impl Door for store::Pipeline {
     fn lanes(&self) -> Vec<Lane> {
         store::Pipeline::lanes(self)
     }
-    fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
+    fn next(&self, index: &str, limit: Limit) -> Result<Vec<Owed>, StoreError> {
         store::Pipeline::next(self, index, limit)
+    }
+    fn next_at_hand(&self, index: &str, limit: Limit) -> Option<Vec<Owed>> {
+        store::Pipeline::next_at_hand(self, index, limit)
     }
     fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {
         store::Pipeline::read(self, owed)

@@ -106,6 +106,15 @@ impl<D: Door> Delivering<D> {
         }
     }
 
+    /// What a lane owes can't be read now: it is tried again later, and the operator sees why it waits.
+    pub(super) fn unreadable(&mut self, index: &Arc<str>, error: &StoreError, now: Instant) {
+        let reason = format!("what is owed can't be read: {error}");
+        let refusal = Refusal { kind: STORE.to_owned(), reason, status: 0 };
+        if let Some(lane) = self.lanes.get_mut(index) {
+            park(lane, refusal, now);
+        }
+    }
+
     fn acknowledged(&self, done: u32, duplicates: u32) {
         let metrics = &self.shared.metrics;
         metrics.acknowledged_records.inc_by(u64::from(done + duplicates));

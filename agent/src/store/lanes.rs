@@ -51,6 +51,8 @@ pub(super) struct Segment {
     pub(super) bytes: u64,
     /// Where its index lies. `None`: not sealed, all entries are in memory.
     pub(super) trailer: Option<Trailer>,
+    /// It was sealed by an earlier process, which may have been killed before its end was durable.
+    pub(super) unsure_end: bool,
     pub(super) last_seq: u64,
     /// The segment's own lane numbers → the process's.
     pub(super) table: Vec<u32>,
@@ -76,6 +78,12 @@ impl Segment {
     /// The entry with the segment's own lane number.
     pub(super) fn local(&self, entry: &Entry) -> Entry {
         Entry { lane: self.shares.get(&entry.lane).map_or(u32::MAX, |share| share.local), ..*entry }
+    }
+
+    /// What is live, with the segment's own lane numbers. `None`: its index is not in memory.
+    pub(super) fn live_entries(&self) -> Option<Vec<Entry>> {
+        let live = self.entries.as_ref()?.iter().filter(|e| !self.done.get(e.ordinal));
+        Some(live.map(|e| self.local(e)).collect())
     }
 
     /// Replaces the table; what each lane has live stays.

@@ -66,6 +66,14 @@ impl State {
         numbers.filter(|number| self.rows_covered(*number) && !self.ends_another(*number)).collect()
     }
 
+    /// The segment before `number`, if a power cut could still take its end: from the head of `number`, then, it
+    /// would be known where it ends. With where its frames end now.
+    pub(super) fn unsure_before(&self, number: u64) -> Option<(u64, u64)> {
+        let (before, segment) = self.segments.range(..number).next_back()?;
+        let trailer = segment.trailer.filter(|_| segment.unsure_end)?;
+        Some((*before, trailer.index_offset))
+    }
+
     /// Whether the segment's head is what says where the one before it ends: that one was not sealed, and may
     /// have frames that were written again behind this head.
     fn ends_another(&self, number: u64) -> bool {
@@ -145,7 +153,7 @@ impl State {
             table.push(self.lane(pipeline, &sum.index.as_str().into()));
         }
         let Some(segment) = self.segments.get_mut(&number) else { return };
-        (segment.bytes, segment.trailer) = (bytes, Some(trailer));
+        (segment.bytes, segment.trailer, segment.unsure_end) = (bytes, Some(trailer), false);
         segment.rows.clear();
         segment.retable(table);
         self.load(number, entries);

@@ -318,21 +318,25 @@ impl Pipeline {
     }
 
     /// The oldest durable members of a lane that are not handed out, in order, as many as fit `limit` (at
-    /// least one). They are handed out until settled or given back. Reads a segment's index (at most 700 KB) when
-    /// the lane comes to a segment that was sealed long ago.
-    pub(crate) fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
+    /// least one). They are handed out until settled or given back. Blocking: reads a segment's index (at most
+    /// 700 KB) when the lane comes to a segment that was sealed long ago.
+    pub(crate) fn next(&self, index: &str, limit: Limit) -> Result<Vec<Owed>, StoreError> {
         loop {
             // Bound first: the lock must be free again when the index is read.
             let next = self.shared.state().next(self.number, index, limit);
             match next {
-                Next::Owed(owed) => return owed,
-                Next::Load(segment, trailer) => {
-                    if let Err(error) = self.shared.load((segment, trailer)) {
-                        tracing::error!(%error, segment, "a segment's index can't be read");
-                        return Vec::new();
-                    }
-                }
+                Next::Owed(owed) => return Ok(owed),
+                Next::Load(segment, trailer) => self.shared.load((segment, trailer))?,
             }
+        }
+    }
+
+    /// The same where a thread must not wait for a file. `None`: a segment's index must be read first, so ask
+    /// [`Pipeline::next`] on another thread.
+    pub(crate) fn next_at_hand(&self, index: &str, limit: Limit) -> Option<Vec<Owed>> {
+        match self.shared.state().next(self.number, index, limit) {
+            Next::Owed(owed) => Some(owed),
+            Next::Load(..) => None,
         }
     }
 

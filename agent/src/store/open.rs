@@ -89,28 +89,17 @@ fn open_view(dirs: &Dirs, space: &Space) -> (Option<View>, view::Content, Option
 }
 
 impl Shared {
-    /// Reads a sealed segment's index into memory.
+    /// Reads a sealed segment's index into memory, unless the segment was rewritten or removed meanwhile.
     pub(super) fn load(&self, (number, trailer): (u64, Trailer)) -> Result<(), StoreError> {
         let path = segment::path(&self.dirs.segments, number);
-        let disk = match self.fs.open(&path) {
-            Ok(disk) => disk,
-            Err(error) => {
-                // It may have been settled and removed meanwhile.
-                if !self.state().segments.contains_key(&number) {
-                    return Ok(());
-                }
-                return Err(StoreError::Io { path, error });
-            }
-        };
-        let index = segment::read_index(&*disk, &trailer).map_err(io_error(&path))?;
+        let read = self.fs.open(&path).and_then(|disk| Ok((segment::read_index(&*disk, &trailer)?, disk)));
         let mut state = self.state();
-        let current = state.segments.get(&number).is_some_and(|s| s.trailer == Some(trailer));
-        if !current {
+        if state.segments.get(&number).is_none_or(|s| s.trailer != Some(trailer)) {
             return Ok(());
         }
-        let entries = match index {
-            Some(entries) => entries,
-            None => {
+        let entries = match read.map_err(io_error(&path))? {
+            (Some(entries), _) => entries,
+            (None, disk) => {
                 let note = format!("the index of segment {number} was damaged and is read from its frames");
                 state.notes.insert("index", note);
                 let walked = recover::walk_entries(&mut state, &*disk, number, trailer.index_offset);
@@ -127,12 +116,18 @@ impl Shared {
     pub(super) fn live_entries(&self, number: u64) -> io::Result<Option<(Vec<Entry>, Vec<(String, String)>, u64)>> {
         let trailer = self.state().segments.get(&number).and_then(|s| s.trailer);
         let Some(trailer) = trailer else { return Ok(None) };
-        self.load((number, trailer)).map_err(|error| io::Error::other(error.to_string()))?;
-        let state = self.state();
-        let Some(segment) = state.segments.get(&number) else { return Ok(None) };
-        let live = segment.entries.iter().flatten().filter(|e| !segment.done.get(e.ordinal));
-        let entries = live.map(|e| segment.local(e)).collect();
-        Ok(Some((entries, state.table_of(segment), segment.last_seq)))
+        loop {
+            self.load((number, trailer)).map_err(|error| io::Error::other(error.to_string()))?;
+            let state = self.state();
+            let Some(segment) = state.segments.get(&number) else { return Ok(None) };
+            // Who delivers reads other indexes meanwhile, and this one may have been forgotten for them.
+            let Some(live) = segment.live_entries() else { continue };
+            if live.len() != segment.live as usize {
+                let (found, owed) = (live.len(), segment.live);
+                return Err(io::Error::other(format!("its index has {found} of the {owed} requests that are owed")));
+            }
+            return Ok(Some((live, state.table_of(segment), segment.last_seq)));
+        }
     }
 
     /// The bytes of a handed-out member.

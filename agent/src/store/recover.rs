@@ -143,10 +143,12 @@ impl Recovery<'_> {
         let (mut follows, mut exact) = (None, false);
         for at in (0..self.found.len()).rev() {
             // What a segment follows matters only to one that was not sealed.
-            let asked = at > 0 && self.found[at - 1].sealed.is_none();
+            let asked = self.found[at].sealed.is_none() || at > 0 && self.found[at - 1].sealed.is_none();
             let head = if asked { self.first_head(at)? } else { None };
             if self.found[at].sealed.is_none() {
-                let before = self.found[..at].last().map_or(0, |f| f.last_seq);
+                // What an earlier segment has beyond that is not cut yet.
+                let before = head.as_ref().map(|head| head.follows);
+                let before = before.unwrap_or_else(|| self.found[..at].last().map_or(0, |f| f.last_seq));
                 self.examine(at, before, follows.unwrap_or(u64::MAX))?;
                 self.look_for_gap(at, follows.filter(|_| exact));
             }
@@ -235,7 +237,7 @@ impl Recovery<'_> {
             let mut segment = Segment { bytes, last_seq, ..Segment::default() };
             match self.found[at].sealed.clone() {
                 Some((trailer, summary)) => {
-                    segment.trailer = Some(trailer);
+                    (segment.trailer, segment.unsure_end) = (Some(trailer), true);
                     for (pipeline, bytes) in &summary.rows {
                         segment.rows.push((self.state.pipeline(pipeline), *bytes));
                     }

@@ -88,6 +88,9 @@ impl Writer {
             return Ok(());
         }
         for number in &settled {
+            self.make_sure_of_end(*number, &settled)?;
+        }
+        for number in &settled {
             match self.shared.fs.unlink(&segment::path(&self.shared.dirs.segments, *number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -101,8 +104,28 @@ impl Writer {
         Ok(())
     }
 
+    /// Before the head of `number` goes: the end of the segment before it is durable. A process that was killed
+    /// while sealing leaves an end in the page cache that may be lost to a power cut, or, after a failed sync, is
+    /// taken for written and never is; so it is written again.
+    fn make_sure_of_end(&self, number: u64, going: &[u64]) -> io::Result<()> {
+        let Some((before, end)) = self.shared.state().unsure_before(number) else { return Ok(()) };
+        if going.contains(&before) {
+            return Ok(());
+        }
+        let disk = self.shared.fs.open(&segment::path(&self.shared.dirs.segments, before))?;
+        let mut footer = vec![0; disk.len()?.saturating_sub(end) as usize];
+        disk.read_at(end, &mut footer)?;
+        disk.write_at(end, &[&footer])?;
+        disk.sync()?;
+        if let Some(segment) = self.shared.state().segments.get_mut(&before) {
+            segment.unsure_end = false;
+        }
+        Ok(())
+    }
+
     /// Writes what is live of a sealed segment into a new file of the same name.
     fn rewrite(&self, number: u64) -> io::Result<()> {
+        self.make_sure_of_end(number, &[])?;
         let Some((entries, lanes, last_seq)) = self.shared.live_entries(number)? else { return Ok(()) };
         let dir = &self.shared.dirs.segments;
         let (path, new) = (segment::path(dir, number), dir.join("segment.new"));

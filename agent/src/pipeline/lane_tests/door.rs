@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::ThreadId;
 
 use tokio::sync::{Notify, oneshot};
 
@@ -23,6 +24,10 @@ struct State {
     damaged: Vec<u64>,
     refuses_dead: bool,
     issued: u64,
+    /// What is owed lies in files, which must not be read on this thread.
+    in_files: Option<ThreadId>,
+    /// So many reads of these files fail.
+    unreadable: u32,
 }
 
 struct Stored {
@@ -30,6 +35,33 @@ struct Stored {
     left: Option<Bitmap>,
     sent: bool,
     out: bool,
+}
+
+impl State {
+    fn take(&mut self, index: &str, limit: Limit) -> Vec<Owed> {
+        let (mut raw, mut wire, mut taken) = (0, 0, Vec::new());
+        for (key, stored) in &mut self.members {
+            if stored.out || &*stored.member.index != index {
+                continue;
+            }
+            raw += u64::from(stored.member.raw_len);
+            wire += stored.member.gzip.len() as u64;
+            if !taken.is_empty() && (raw > limit.raw_bytes || wire > limit.wire_bytes) {
+                break;
+            }
+            stored.out = true;
+            taken.push(Owed {
+                seq: key.0,
+                member: key.1,
+                items: stored.member.items,
+                raw_len: stored.member.raw_len,
+                gzip_len: stored.member.gzip.len() as u32,
+                owed: stored.left.clone(),
+                sent_before: stored.sent,
+            });
+        }
+        taken
+    }
 }
 
 impl MemoryDoor {
@@ -77,6 +109,12 @@ impl MemoryDoor {
         self.state().refuses_dead = refuse;
     }
 
+    /// What is owed must be read from files, never on the calling thread, and `failing` times in vain.
+    pub(super) fn keep_in_files(&self, failing: u32) {
+        let mut state = self.state();
+        (state.in_files, state.unreadable) = (Some(std::thread::current().id()), failing);
+    }
+
     /// Documents owed.
     pub(super) fn owed(&self) -> u64 {
         self.lanes().iter().map(|lane| lane.items).sum()
@@ -103,29 +141,19 @@ impl Door for MemoryDoor {
         lanes.into_iter().map(|(index, (items, bytes))| Lane { index, items, bytes }).collect()
     }
 
-    fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
-        let (mut raw, mut wire, mut taken) = (0, 0, Vec::new());
-        for (key, stored) in &mut self.state().members {
-            if stored.out || &*stored.member.index != index {
-                continue;
-            }
-            raw += u64::from(stored.member.raw_len);
-            wire += stored.member.gzip.len() as u64;
-            if !taken.is_empty() && (raw > limit.raw_bytes || wire > limit.wire_bytes) {
-                break;
-            }
-            stored.out = true;
-            taken.push(Owed {
-                seq: key.0,
-                member: key.1,
-                items: stored.member.items,
-                raw_len: stored.member.raw_len,
-                gzip_len: stored.member.gzip.len() as u32,
-                owed: stored.left.clone(),
-                sent_before: stored.sent,
-            });
+    fn next(&self, index: &str, limit: Limit) -> Result<Vec<Owed>, StoreError> {
+        let mut state = self.state();
+        assert_ne!(state.in_files, Some(std::thread::current().id()), "a file is read on an async thread");
+        if state.unreadable > 0 {
+            state.unreadable -= 1;
+            return Err(StoreError::Io { path: "00000001.seg".into(), error: std::io::Error::other("not now") });
         }
-        taken
+        Ok(state.take(index, limit))
+    }
+
+    fn next_at_hand(&self, index: &str, limit: Limit) -> Option<Vec<Owed>> {
+        let mut state = self.state();
+        state.in_files.is_none().then(|| state.take(index, limit))
     }
 
     fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {

@@ -236,3 +236,18 @@ async fn an_index_that_hangs_does_not_slow_the_others() {
     let (_, took) = running.stop().await;
     assert!(took < Duration::from_secs(1));
 }
+
+// On the thread of the test alone: what delivery does itself runs on it, and on no other.
+#[tokio::test]
+async fn no_file_is_read_on_an_async_thread_and_one_that_fails_is_tried_again() {
+    let server = Server::start(|_| None);
+    let door = lines(3, 50);
+    door.keep_in_files(1);
+    let running = Running::start(plan(&server), door);
+    running.until("parked", |running| running.state.status().parked_lanes.len() == 1).await;
+    let reason = running.state.status().parked_lanes[0].1.reason.clone();
+    assert!(reason.contains("00000001.seg: not now"), "{reason}");
+    running.until_nothing_is_owed().await;
+    assert_eq!((server.world.count(), running.door.dead()), (150, Vec::new()));
+    running.until("not parked", |running| running.state.status().parked_lanes.is_empty()).await;
+}

@@ -43,7 +43,7 @@ fn open_and_read(dir: &Path) -> After {
     let app = door(&store);
     let (mut owed, mut damaged) = (Vec::new(), 0);
     loop {
-        let some = app.next("logs", ALL);
+        let some = app.next("logs", ALL).expect("readable");
         for o in &some {
             match app.read(o) {
                 Ok(bytes) => owed.push(number(&bytes)),

@@ -22,7 +22,7 @@ fn what_the_fixture_was_made_by_still_makes_the_same() {
     for n in 1..=20 {
         durable(commit(&app, step("logs", n, 700)));
     }
-    let owed = app.next("logs", Limit { raw_bytes: 20_000, wire_bytes: u64::MAX });
+    let owed = app.next("logs", Limit { raw_bytes: 20_000, wire_bytes: u64::MAX }).expect("readable");
     let mut settled = done(&owed);
     let mut still = Bitmap::none(10);
     still.set(2);

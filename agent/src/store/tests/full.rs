@@ -25,7 +25,7 @@ fn drop_oldest_drops_nothing_in_flight_and_counts_what_it_drops() {
     for n in 1..=2 {
         durable(commit(&app, step("logs", n, 1000)));
     }
-    let flying = app.next("logs", Limit { raw_bytes: 1, wire_bytes: 1 });
+    let flying = app.next("logs", Limit { raw_bytes: 1, wire_bytes: 1 }).expect("readable");
     for n in 3..=100 {
         durable(commit(&app, step("logs", n, 1000)));
         assert_eq!(app.room(), Room::Yes);
@@ -62,12 +62,12 @@ fn a_document_stays_owed_while_there_is_no_room_for_its_dead_letter() {
     let store = open(dir.path());
     let app = store.pipeline("app", &buffer(1 << 20, WhenFull::Block)).expect("a pipeline");
     durable(commit(&app, step("logs", 1, 1000)));
-    let owed = app.next("logs", ALL);
+    let owed = app.next("logs", ALL).expect("readable");
     let refuse =
         |letters| app.settle(done(&owed), letters).expect("the store runs").blocking_recv().expect("an answer");
     assert!(matches!(refuse(vec![letter("a", 3000)]), Err(StoreError::DeadLettersFull { max_bytes: 2000, .. })));
     assert_eq!(app.dead_letter_count(), (0, 0));
-    let owed = app.next("logs", ALL);
+    let owed = app.next("logs", ALL).expect("readable");
     assert!(owed[0].sent_before);
     let letters = vec![letter("a", 500), letter("b", 500), letter("a", 500)];
     durable(app.settle(done(&owed), letters).expect("the store runs"));
@@ -77,7 +77,7 @@ fn a_document_stays_owed_while_there_is_no_room_for_its_dead_letter() {
     let waiting = Commit { dead: vec![letter("c", 900)], ..step("logs", 2, 10) };
     let (waiting, next) = (commit(&app, waiting), commit(&app, step("logs", 3, 10)));
     wait_for("the pipeline to be parked", || matches!(app.room(), Room::Parked(_)));
-    assert!(app.next("logs", ALL).is_empty());
+    assert!(app.next("logs", ALL).expect("readable").is_empty());
     let listed = app.dead_letters(0, 10).expect("readable");
     assert_eq!(app.drop_dead_letters(&[listed[0].0]).expect("dropped"), 1);
     durable(waiting);
@@ -101,7 +101,7 @@ fn replayed_dead_letters_are_owed_once_and_listed_no_more() {
     let app = door(&store);
     let left = app.dead_letters(0, 10).expect("readable");
     assert_eq!(left.iter().map(|(_, l)| l.id.as_str()).collect::<Vec<_>>(), ["c", "d"]);
-    let owed = app.next("logs", ALL);
+    let owed = app.next("logs", ALL).expect("readable");
     assert_eq!((owed.len(), owed[0].items, owed[0].sent_before), (1, 2, true));
     let raw = crate::record::gzip::decompress(&app.read(&owed[0]).expect("readable"), 1 << 20).expect("gzip");
     assert_eq!(raw, b"{\"create\":{}}\nxxxxxxxxxx\n{\"create\":{}}\nxxxxxxxxxx\n");
@@ -152,7 +152,7 @@ fn a_full_disk_stops_reading_not_shipping_and_loses_no_commit() {
     assert!(store.health().degraded.iter().any(|line| line.contains("full")), "{:?}", store.health());
     // Shipping goes on, with the ballast's space if need be, and makes room; then the ballast comes back.
     wait_for("everything to be shipped", || {
-        let owed = app.next("logs", Limit { raw_bytes: 20_000, wire_bytes: u64::MAX });
+        let owed = app.next("logs", Limit { raw_bytes: 20_000, wire_bytes: u64::MAX }).expect("readable");
         if !owed.is_empty() {
             settle(&app, &owed);
         }
@@ -197,7 +197,7 @@ fn the_watermark_stops_reading_before_the_disk_is_full() {
     sim.set_capacity(Some(sim.used() + 60_000));
     durable(commit(&app, step("logs", 1, 20_000)));
     wait_for("a full disk", || app.room() == Room::DiskFull);
-    settle(&app, &app.next("logs", ALL));
+    settle(&app, &app.next("logs", ALL).expect("readable"));
     sim.set_capacity(None);
     wait_for("room", || app.room() == Room::Yes);
     close(&store);

@@ -20,7 +20,7 @@ fn the_process_that_is_killed() {
         if n.is_multiple_of(7) {
             durable(receipt);
             println!("durable {n}");
-            for owed in app.next("logs", Limit { raw_bytes: 20_000, wire_bytes: u64::MAX }) {
+            for owed in app.next("logs", Limit { raw_bytes: 20_000, wire_bytes: u64::MAX }).expect("readable") {
                 let n = number(&app.read(&owed).expect("readable"));
                 if n.is_multiple_of(3) {
                     println!("settled {n}");

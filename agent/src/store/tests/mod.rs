@@ -1,6 +1,7 @@
 //! The store's promises, on real files unless a fault must be injected.
 
 mod damage;
+mod ends;
 mod format;
 mod full;
 mod kill;
@@ -8,6 +9,7 @@ mod model;
 mod plain;
 mod set_back;
 mod sim;
+mod space;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -103,7 +105,7 @@ pub(super) fn settle(pipeline: &Pipeline, owed: &[Owed]) {
 pub(super) fn numbers(pipeline: &Pipeline, index: &str) -> (Vec<u64>, Vec<Owed>) {
     let mut all = Vec::new();
     loop {
-        let owed = pipeline.next(index, ALL);
+        let owed = pipeline.next(index, ALL).expect("readable");
         if owed.is_empty() {
             break;
         }

@@ -18,7 +18,7 @@ fn what_was_committed_is_handed_out_in_order_and_forgotten_when_settled() {
     assert_eq!(row_value(&app, 1), Some(51));
     let lanes: Vec<(Arc<str>, u64)> = app.lanes().into_iter().map(|l| (l.index, l.items)).collect();
     assert_eq!(lanes, [("logs".into(), 500), ("other".into(), 10)]);
-    let first = app.next("logs", Limit { raw_bytes: 30_000, wire_bytes: u64::MAX });
+    let first = app.next("logs", Limit { raw_bytes: 30_000, wire_bytes: u64::MAX }).expect("readable");
     assert_eq!(first.len(), 3);
     assert!(first.iter().all(|o| !o.sent_before && o.owed.is_none() && o.items == 10));
     let (rest, owed) = numbers(&app, "logs");
@@ -45,7 +45,7 @@ fn what_is_owed_and_remembered_is_there_after_a_close_and_may_have_been_sent() {
         commit(&app, step("logs", n, 5000));
     }
     durable(commit(&app, step("logs", 41, 5000)));
-    let owed = app.next("logs", Limit { raw_bytes: 200_000, wire_bytes: u64::MAX });
+    let owed = app.next("logs", Limit { raw_bytes: 200_000, wire_bytes: u64::MAX }).expect("readable");
     assert_eq!(owed.len(), 20);
     let still = {
         let mut map = Bitmap::none(10);
@@ -68,7 +68,7 @@ fn what_is_owed_and_remembered_is_there_after_a_close_and_may_have_been_sent() {
     assert_eq!(owed[0].owed, Some(still));
     assert!(owed.iter().all(|o| o.sent_before));
     durable(commit(&app, step("logs", 42, 10)));
-    assert!(!app.next("logs", ALL)[0].sent_before);
+    assert!(!app.next("logs", ALL).expect("readable")[0].sent_before);
     close(&store);
 }
 
@@ -128,7 +128,7 @@ fn a_full_quota_is_said_and_comes_back_with_settlements() {
     assert_eq!(app.room(), Room::Full);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(app.changed());
-    settle(&app, &app.next("logs", ALL));
+    settle(&app, &app.next("logs", ALL).expect("readable"));
     runtime.block_on(app.changed());
     assert_eq!(app.room(), Room::Yes);
     close(&store);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::store::frame::Header;
 use crate::store::fs::{Disk, Fs};
 
 /// Small, seeded, good enough.
@@ -68,6 +69,8 @@ struct World {
     capacity: Option<u64>,
     failing_syncs: u32,
     seen: BTreeSet<String>,
+    /// What was done, in order, for who looks for the reason of a failure.
+    diary: Vec<String>,
 }
 
 /// The file system; clones are the same one.
@@ -101,11 +104,18 @@ impl World {
         }
         self.calls += 1;
         self.seen.insert(format!("{name} {kind}"));
+        self.diary.push(format!("{} {name} {kind}", self.calls));
         if self.crash_at == Some(self.calls) {
             self.crashed = true;
+            self.tell(" and the power goes".to_owned());
             return Err(io::Error::other("the power is gone"));
         }
         Ok(())
+    }
+
+    /// More about the latest call.
+    fn tell(&mut self, more: String) {
+        self.diary.last_mut().into_iter().for_each(|line| line.push_str(&more));
     }
 
     fn used(&self) -> u64 {
@@ -140,6 +150,17 @@ impl Sim {
         self.world().failing_syncs = count;
     }
 
+    /// Writes into the diary.
+    pub(super) fn note(&self, line: String) {
+        self.world().diary.push(line);
+    }
+
+    /// The end of the diary.
+    pub(super) fn diary(&self) -> Vec<String> {
+        let diary = &self.world().diary;
+        diary[diary.len().saturating_sub(1000)..].to_vec()
+    }
+
     /// Names of all calls made so far.
     pub(super) fn seen(&self) -> BTreeSet<String> {
         self.world().seen.clone()
@@ -154,6 +175,7 @@ impl Sim {
             durable_names: world.durable_names.clone(),
             pending_names: world.pending_names.clone(),
             seen: world.seen.clone(),
+            diary: world.diary.clone(),
             dice: world.dice,
             ..World::default()
         })))
@@ -183,9 +205,10 @@ impl Sim {
             }
             *file = Content { durable: bytes.clone(), current: bytes, ..Content::default() };
         }
-        let seen = world.seen.clone();
+        let (seen, diary) = (world.seen.clone(), world.diary.clone());
         let durable_names = names.clone();
-        Sim(Arc::new(Mutex::new(World { files, names, durable_names, dice: seed | 1, seen, ..World::default() })))
+        let world = World { files, names, durable_names, dice: seed | 1, seen, diary, ..World::default() };
+        Sim(Arc::new(Mutex::new(world)))
     }
 }
 
@@ -195,6 +218,7 @@ impl Fs for Sim {
         let kind = kind(path);
         world.call("create", &kind)?;
         let id = world.files.len();
+        world.tell(format!(": {id} is {}", path.display()));
         world.files.push(Content::default());
         let change = Name::Set(path.to_path_buf(), id);
         set_name(&mut world.names, &change);
@@ -220,6 +244,7 @@ impl Fs for Sim {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.call("rename", &kind(to))?;
+        world.tell(format!(": to {}", to.display()));
         let id = world.names.get(from).copied().ok_or(io::ErrorKind::NotFound)?;
         for change in [Name::Gone(from.to_path_buf()), Name::Set(to.to_path_buf(), id)] {
             set_name(&mut world.names, &change);
@@ -231,6 +256,7 @@ impl Fs for Sim {
     fn unlink(&self, path: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.call("unlink", &kind(path))?;
+        world.tell(format!(": {}", path.display()));
         let change = Name::Gone(path.to_path_buf());
         if !world.names.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
@@ -267,6 +293,8 @@ impl Disk for SimFile {
         } else if result.is_err() {
             return result;
         }
+        let frame = data.first_chunk().and_then(Header::decode).map(|h| (h.kind, h.seq, h.frontier));
+        world.tell(format!(": {} at {offset}, {} bytes, {frame:?}", self.id, data.len()));
         let grows = (offset + data.len() as u64).saturating_sub(world.files[self.id].current.len() as u64);
         let free = world.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(world.used()));
         if grows > free {
@@ -294,6 +322,7 @@ impl Disk for SimFile {
     fn truncate(&self, len: u64) -> io::Result<()> {
         let mut world = self.sim.world();
         world.call("truncate", &self.kind)?;
+        world.tell(format!(": {} to {len}", self.id));
         apply(&mut world.files[self.id].current, &Change::Truncate(len));
         world.files[self.id].pending.push(Change::Truncate(len));
         Ok(())
@@ -302,6 +331,8 @@ impl Disk for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut world = self.sim.world();
         world.call("sync", &self.kind)?;
+        let (pending, failing) = (world.files[self.id].pending.len(), world.failing_syncs);
+        world.tell(format!(": {} with {pending} changes, {failing} are to fail", self.id));
         if world.failing_syncs > 0 && self.kind == "segment" {
             world.failing_syncs -= 1;
             let file = &mut world.files[self.id];
