@@ -130,6 +130,7 @@ impl Examined {
             }
             let (plan, problems) = job::examine(file, datasources, OWN_VIEW);
             self.problems.extend(problems);
+            let plan = config::only_ships(file, plan, &mut self.problems);
             self.jobs.push(Found { file: file.clone(), plan });
         }
         config::refuse_doubles(&mut self.jobs, &mut self.problems);

@@ -102,7 +102,9 @@ impl Tables {
 fn appends(query: Option<&Query>, table: usize) -> bool {
     let Some(query) = query else { return true };
     let mut into = query.outputs.iter().filter(|output| output.table == table);
-    into.all(|output| query.nodes.get(output.input).is_some_and(|node| node.changes == crate::sql::plan::Changelog::Append))
+    into.all(|output| {
+        query.nodes.get(output.input).is_some_and(|node| node.changes == crate::sql::plan::Changelog::Append)
+    })
 }
 
 fn same(script: &Script, one: &Name, other: &Name) -> bool {
@@ -110,26 +112,24 @@ fn same(script: &Script, one: &Name, other: &Name) -> bool {
     one.text == other.text || (free && one.text.eq_ignore_ascii_case(&other.text))
 }
 
-/// All hints of the script; others than OPTIONS are refused by name.
+/// The OPTIONS of the script. The binder refuses other hints of INSERTs; views it reads without theirs.
 fn hints(script: &Script, report: &mut Report<'_>) -> Vec<Hint> {
-    let of_inserts = script.inserts.iter().flat_map(|insert| &insert.hints);
-    let all: Vec<Hint> = of_inserts.chain(script.views.iter().flat_map(|view| &view.hints)).cloned().collect();
+    let of_views = script.views.iter().flat_map(|view| &view.hints);
+    for hint in of_views.clone().filter(|hint| hint.name != "OPTIONS") {
+        let message = format!("the hint {} is not in this version; take it out", hint.name);
+        report.refuse(hint.place, hint.name.chars().count(), "", message);
+    }
+    let all = script.inserts.iter().flat_map(|insert| &insert.hints).chain(of_views);
     let mut options = Vec::new();
-    for hint in all {
-        let length = hint.name.chars().count();
-        if hint.name != "OPTIONS" {
-            let message = format!("the hint {} is not in this version; take it out", hint.name);
-            report.refuse(hint.place, length, "", message);
+    for hint in all.filter(|hint| hint.name == "OPTIONS") {
+        if script.tables.iter().any(|table| named(script, table, &hint.table)) {
+            options.push(hint.clone());
             continue;
         }
-        if !script.tables.iter().any(|table| named(script, table, &hint.table)) {
-            let names = script.tables.iter().map(|table| table.name.text.as_str());
-            let meant = nearest(&hint.table, names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-            let message = format!("OPTIONS stands behind the name of a table, and {} is none{meant}", hint.table);
-            report.refuse(hint.place, length, "", message);
-            continue;
-        }
-        options.push(hint);
+        let names = script.tables.iter().map(|table| table.name.text.as_str());
+        let meant = nearest(&hint.table, names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        let message = format!("OPTIONS stands behind the name of a table, and {} is none{meant}", hint.table);
+        report.refuse(hint.place, hint.name.chars().count(), "", message);
     }
     options
 }

@@ -29,21 +29,46 @@ use std::time::Duration;
 
 use super::super::connection::Connection;
 use super::super::native::SECOND;
+use super::index;
 use super::options::Options;
 use super::sinks::{Sink, Surroundings, column, connection};
-use super::index;
 use crate::plan::{BulkPlan, UpdateMode};
 use crate::record::Type;
 
 pub(super) const KEYS: &[&str] = &[
-    "hosts", "index", "document-type", "document-id.key-delimiter", "username", "password", "failure-handler",
-    "sink.flush-on-checkpoint", "sink.delivery-guarantee", "sink.bulk-flush.max-actions", "sink.bulk-flush.max-size",
-    "sink.bulk-flush.interval", "sink.bulk-flush.backoff.strategy", "sink.bulk-flush.backoff.max-retries",
-    "sink.bulk-flush.backoff.delay", "sink.bulk-flush.max-buffered-actions", "sink.bulk-flush.max-in-flight-actions",
-    "sink.retry-on-conflicts", "retry-on-conflict", "sink.update-mode", "connection.path-prefix",
-    "connection.request-timeout", "connection.timeout", "connect.timeout", "socket.timeout",
-    "ssl.certificate-fingerprint", "format", "routing-fields", "sink.ignore-null-when-update", "sink.delete-strategy",
-    "sink.bulk-flush.update.doc_as_upsert", "sink.parallelism", "datasource",
+    "hosts",
+    "index",
+    "document-type",
+    "document-id.key-delimiter",
+    "username",
+    "password",
+    "failure-handler",
+    "sink.flush-on-checkpoint",
+    "sink.delivery-guarantee",
+    "sink.bulk-flush.max-actions",
+    "sink.bulk-flush.max-size",
+    "sink.bulk-flush.interval",
+    "sink.bulk-flush.backoff.strategy",
+    "sink.bulk-flush.backoff.max-retries",
+    "sink.bulk-flush.backoff.delay",
+    "sink.bulk-flush.max-buffered-actions",
+    "sink.bulk-flush.max-in-flight-actions",
+    "sink.retry-on-conflicts",
+    "retry-on-conflict",
+    "sink.update-mode",
+    "connection.path-prefix",
+    "connection.request-timeout",
+    "connection.timeout",
+    "connect.timeout",
+    "socket.timeout",
+    "ssl.certificate-fingerprint",
+    "format",
+    "routing-fields",
+    "sink.ignore-null-when-update",
+    "sink.delete-strategy",
+    "sink.bulk-flush.update.doc_as_upsert",
+    "sink.parallelism",
+    "datasource",
 ];
 
 pub(super) fn read(
@@ -89,11 +114,17 @@ fn check_words(options: &mut Options<'_, '_>) {
     options.choice("format", &[("json", ())]);
     options.choice("sink.delete-strategy", &[("DELETE_ROW_ON_PK", ())]);
     options.boolean("sink.bulk-flush.update.doc_as_upsert");
-    for key in ["sink.bulk-flush.max-actions", "sink.bulk-flush.backoff.max-retries", "sink.bulk-flush.max-buffered-actions", "sink.parallelism"] {
+    for key in [
+        "sink.bulk-flush.max-actions",
+        "sink.bulk-flush.backoff.max-retries",
+        "sink.bulk-flush.max-buffered-actions",
+        "sink.parallelism",
+    ] {
         options.integer(key, 0..=u64::from(u32::MAX));
     }
     let any = Duration::ZERO..=365 * 24 * 3600 * SECOND;
-    for key in ["sink.bulk-flush.backoff.delay", "connection.request-timeout", "connection.timeout", "connect.timeout"] {
+    for key in ["sink.bulk-flush.backoff.delay", "connection.request-timeout", "connection.timeout", "connect.timeout"]
+    {
         options.duration(key, any.clone());
     }
     for key in ["sink.retry-on-conflicts", "retry-on-conflict"] {
@@ -116,7 +147,8 @@ fn reach(options: &mut Options<'_, '_>, connection: &mut Connection) {
     if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         connection.tls.fingerprint = Some(hex.to_ascii_lowercase());
     } else {
-        let message = "ssl.certificate-fingerprint must be a SHA-256 fingerprint, 64 hexadecimal digits with or without colons";
+        let message =
+            "ssl.certificate-fingerprint must be a SHA-256 fingerprint, 64 hexadecimal digits with or without colons";
         options.refuse_value("ssl.certificate-fingerprint", message.to_owned());
     }
 }
@@ -138,7 +170,9 @@ fn read_bulk(options: &mut Options<'_, '_>) -> BulkPlan {
 fn read_type(options: &mut Options<'_, '_>, kind: &str) -> Option<String> {
     let name = options.text("document-type").map(|(name, _)| name);
     match kind {
-        "elasticsearch-6" if !options.has("document-type") => options.missing("document-type", "'document-type' = '_doc'"),
+        "elasticsearch-6" if !options.has("document-type") => {
+            options.missing("document-type", "'document-type' = '_doc'")
+        }
         "elasticsearch-7" | "elasticsearch-8" if name.is_some() => {
             let message = format!("document-type is for elasticsearch-6; {kind} has none, take it out");
             options.refuse_value("document-type", message);

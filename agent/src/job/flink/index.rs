@@ -7,7 +7,6 @@ use super::options::Options;
 use super::sinks::{Surroundings, column};
 use crate::plan::{RowIndex, RowIndexPart};
 use crate::record::Type;
-use crate::sql::script::Name;
 
 /// Letters of Java's patterns that an index can have.
 const LETTERS: &str = "yuYMLdDHhKkmsSaEQqwW";
@@ -17,13 +16,17 @@ pub(super) fn fallback_of(prefix: &str) -> String {
     format!("{prefix}{separator}fallback")
 }
 
-pub(super) fn read(options: &mut Options<'_, '_>, around: &Surroundings<'_>, columns: &[(String, Type)]) -> Option<RowIndex> {
+pub(super) fn read(
+    options: &mut Options<'_, '_>,
+    around: &Surroundings<'_>,
+    columns: &[(String, Type)],
+) -> Option<RowIndex> {
     if !options.has("index") {
         options.missing("index", "'index' = 'logs'");
         return None;
     }
     let (text, at) = options.text("index")?;
-    match parse(options, around, columns, &text, &at) {
+    match parse(options, around, columns, &text) {
         Ok(index) => Some(index),
         Err(message) => {
             options.report.at(&at, "index", format!("index: {message}"));
@@ -37,7 +40,6 @@ fn parse(
     around: &Surroundings<'_>,
     columns: &[(String, Type)],
     text: &str,
-    _at: &Name,
 ) -> Result<RowIndex, String> {
     let wrong = |name: &str| check_name(name).map_err(|e| format!("the name {e}"));
     let Some((prefix, rest)) = text.split_once('{') else {
@@ -49,7 +51,9 @@ fn parse(
         return Err("one part in {…} is allowed, as in Flink".to_owned());
     }
     if prefix.is_empty() {
-        return Err("begin with literal text, such as logs-{…}, so that no row can choose an index outside of it".to_owned());
+        return Err(
+            "begin with literal text, such as logs-{…}, so that no row can choose an index outside of it".to_owned()
+        );
     }
     wrong(prefix)?;
     wrong(&format!("{prefix}x{tail}"))?;
@@ -78,14 +82,17 @@ fn dynamic(
     let system = ["now()", "current_timestamp"].iter().any(|name| field.eq_ignore_ascii_case(name));
     if system {
         if !around.append {
-            return Err(format!("{field} is for rows that come once; this table's rows are updated, and each must stay in its index"));
+            return Err(format!(
+                "{field} is for rows that come once; this table's rows are updated, and each must stay in its index"
+            ));
         }
         let pattern = pattern.unwrap_or("yyyy_MM_dd").to_owned();
         return Ok(RowIndexPart::Now { pattern, zone });
     }
     let Some(number) = column(options, columns, field) else {
         let names = columns.iter().map(|(name, _)| name.as_str());
-        let meant = super::super::nearest::nearest(field, names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+        let meant = super::super::nearest::nearest(field, names)
+            .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
         return Err(format!("{field} is no column of this table{meant}"));
     };
     let ty = columns.get(number).map_or(&Type::Null, |(_, ty)| ty);
@@ -93,7 +100,11 @@ fn dynamic(
     match pattern {
         Some(pattern) if is_time => Ok(RowIndexPart::Date { column: number, pattern: pattern.to_owned(), zone }),
         Some(_) => Err(format!("a pattern is for columns of dates and times, {field} is {ty}")),
-        None if matches!(ty, Type::Array(_) | Type::Map(..) | Type::Row(_) | Type::Multiset(_) | Type::Binary(_) | Type::Varbinary(_)) => {
+        None if matches!(
+            ty,
+            Type::Array(_) | Type::Map(..) | Type::Row(_) | Type::Multiset(_) | Type::Binary(_) | Type::Varbinary(_)
+        ) =>
+        {
             Err(format!("{field} is {ty}, which is no part of a name"))
         }
         None => Ok(RowIndexPart::Column(number)),

@@ -21,15 +21,29 @@ use std::time::Duration;
 
 use super::super::index::check_name;
 use super::super::native::SECOND;
+use super::index::fallback_of;
 use super::options::Options;
 use super::sinks::{Sink, Surroundings, column, connection};
-use super::index::fallback_of;
 use crate::plan::{BulkPlan, RowIndex, RowIndexPart, UpdateMode};
 use crate::record::Type;
 
 pub(super) const KEYS: &[&str] = &[
-    "endPoint", "accessId", "accessKey", "index", "typeName", "bufferSize", "maxRetryTimes", "timeout", "discovery",
-    "compression", "multiThread", "ignoreWriteError", "updateMode", "dynamicIndex", "indexField", "indexInterval",
+    "endPoint",
+    "accessId",
+    "accessKey",
+    "index",
+    "typeName",
+    "bufferSize",
+    "maxRetryTimes",
+    "timeout",
+    "discovery",
+    "compression",
+    "multiThread",
+    "ignoreWriteError",
+    "updateMode",
+    "dynamicIndex",
+    "indexField",
+    "indexInterval",
     "datasource",
 ];
 const REFUSED: &[(&str, &str)] = &[
@@ -66,7 +80,11 @@ pub(super) fn read(options: &mut Options<'_, '_>, around: &Surroundings<'_>, col
     }
 }
 
-fn read_index(options: &mut Options<'_, '_>, around: &Surroundings<'_>, columns: &[(String, Type)]) -> Option<RowIndex> {
+fn read_index(
+    options: &mut Options<'_, '_>,
+    around: &Surroundings<'_>,
+    columns: &[(String, Type)],
+) -> Option<RowIndex> {
     if !options.has("index") {
         options.missing("index", "index = 'logs'");
         return None;
@@ -97,7 +115,11 @@ fn read_index(options: &mut Options<'_, '_>, around: &Surroundings<'_>, columns:
     };
     let right = |ty: &Type| matches!(ty, Type::Timestamp(_) | Type::TimestampLtz(_) | Type::Date | Type::BigInt);
     if let Some((_, ty)) = columns.get(number).filter(|(_, ty)| !right(ty)) {
-        options.report.at(&at, "indexField", format!("indexField must be a TIMESTAMP, DATE or LONG column, {field} is {ty}"));
+        options.report.at(
+            &at,
+            "indexField",
+            format!("indexField must be a TIMESTAMP, DATE or LONG column, {field} is {ty}"),
+        );
         return None;
     }
     let parts = vec![

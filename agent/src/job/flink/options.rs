@@ -43,7 +43,9 @@ impl<'o, 'a> Options<'o, 'a> {
         let found = self.get("connector").or_else(|| self.get("type")).map(|setting| setting.value.clone());
         let Some(value) = found else {
             let name = &self.table.name.text;
-            let message = format!("the table {name} does not say what it is; write 'connector' = 'filesystem' or 'elasticsearch-7'");
+            let message = format!(
+                "the table {name} does not say what it is; write 'connector' = 'filesystem' or 'elasticsearch-7'"
+            );
             self.report.refuse(self.table.options_at, 4, "connector", message);
             return None;
         };
@@ -82,7 +84,8 @@ impl<'o, 'a> Options<'o, 'a> {
     /// One that must be there is not.
     pub(super) fn missing(&mut self, key: &str, example: &str) {
         // A misspelt one was reported already.
-        let misspelt = self.list.iter().any(|other| !is_known(&other.key.text) && nearest(&other.key.text, [key]).is_some());
+        let misspelt =
+            self.list.iter().any(|other| !is_known(&other.key.text) && nearest(&other.key.text, [key]).is_some());
         if misspelt {
             return;
         }

@@ -54,13 +54,8 @@ impl<'a> Report<'a> {
             let end = rest.char_indices().nth(length).map_or(self.text.len(), |(offset, _)| start + offset);
             excerpt::place_hiding(self.text, &(start..end), &self.hidden)
         });
-        let problem = Problem {
-            severity,
-            file: self.file.to_owned(),
-            place: shown,
-            key: plain(key),
-            message: plain(&message),
-        };
+        let problem =
+            Problem { severity, file: self.file.to_owned(), place: shown, key: plain(key), message: plain(&message) };
         self.found.push((place, problem));
     }
 

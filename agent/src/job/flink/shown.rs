@@ -69,7 +69,9 @@ fn literal(text: &str, start: usize) -> Literal {
     let mut from = 0;
     let end = loop {
         match rest.get(from..).and_then(|rest| rest.find('\'')) {
-            Some(found) if rest.get(from + found + 1..).is_some_and(|behind| behind.starts_with('\'')) => from += found + 2,
+            Some(found) if rest.get(from + found + 1..).is_some_and(|behind| behind.starts_with('\'')) => {
+                from += found + 2
+            }
             Some(found) => break from + found,
             None => {
                 return Literal { range: start..text.len(), text: String::new(), torn: true };
@@ -110,7 +112,9 @@ fn hide_bare(text: &str, statement: usize, at: usize, hidden: &mut Vec<Range<usi
     let behind = text.get(at + 1..).unwrap_or_default();
     let value = behind.trim_start_matches([' ', '\t']);
     let start = text.len() - value.len();
-    let length = value.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '@'))).unwrap_or(value.len());
+    let length = value
+        .find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '@')))
+        .unwrap_or(value.len());
     let before = text.get(statement..at + 1).unwrap_or_default();
     let bare = Literal { range: 0..0, text: value.get(..length).unwrap_or_default().to_owned(), torn: false };
     if length > 0 && !may_show(before, &bare) {

@@ -6,7 +6,8 @@ use super::super::nearest::nearest;
 use super::options::Options;
 use super::{connector, legacy};
 use crate::plan::{
-    Auth, BootstrapPlan, BulkPlan, ElasticsearchPlan, IndexPlan, RowIndex, RowsPlan, SinkPlan, SinkTarget, TlsPlan, UpdateMode,
+    Auth, BootstrapPlan, BulkPlan, ElasticsearchPlan, IndexPlan, RowIndex, RowsPlan, SinkPlan, SinkTarget, TlsPlan,
+    UpdateMode,
 };
 use crate::record::Type;
 use crate::sql::script::{ColumnKind, Name};
@@ -61,12 +62,22 @@ pub(super) fn read(mut options: Options<'_, '_>, around: &Surroundings<'_>) -> O
 
 fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
     let message = match kind {
-        "filesystem" | "file" | "stdin" => format!("{kind} can only be read in this version; the sinks are elasticsearch-7, print and blackhole"),
-        "sls" => "Log Service (sls) can't be written to in this version; the sinks are elasticsearch-7, print and blackhole".to_owned(),
-        _ if kind.contains("kafka") => "Kafka can't be written to in this version; the sinks are elasticsearch-7, print and blackhole".to_owned(),
+        "filesystem" | "file" | "stdin" => {
+            format!("{kind} can only be read in this version; the sinks are elasticsearch-7, print and blackhole")
+        }
+        "sls" => {
+            "Log Service (sls) can't be written to in this version; the sinks are elasticsearch-7, print and blackhole"
+                .to_owned()
+        }
+        _ if kind.contains("kafka") => {
+            "Kafka can't be written to in this version; the sinks are elasticsearch-7, print and blackhole".to_owned()
+        }
         _ => {
             let meant = nearest(kind, ["elasticsearch-7", "elasticsearch", "print", "blackhole"]);
-            let advice = meant.map_or_else(|| "the sinks are elasticsearch-6, elasticsearch-7, elasticsearch-8, print and blackhole".to_owned(), |m| format!("did you mean {m}?"));
+            let advice = meant.map_or_else(
+                || "the sinks are elasticsearch-6, elasticsearch-7, elasticsearch-8, print and blackhole".to_owned(),
+                |m| format!("did you mean {m}?"),
+            );
             format!("this version knows no sink of this kind; {advice}")
         }
     };
@@ -82,7 +93,10 @@ fn columns(options: &mut Options<'_, '_>, to_elasticsearch: bool) -> Vec<(String
             ColumnKind::Physical(ty) => columns.push((column.name.text.clone(), ty.clone())),
             ColumnKind::Computed(_) | ColumnKind::Metadata { is_virtual: true, .. } => {}
             ColumnKind::Metadata { .. } => {
-                let message = format!("a sink has no metadata {}; write VIRTUAL behind it, or take the column out", column.name.text);
+                let message = format!(
+                    "a sink has no metadata {}; write VIRTUAL behind it, or take the column out",
+                    column.name.text
+                );
                 options.report.at(&column.name, "", message);
             }
         }

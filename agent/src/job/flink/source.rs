@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::nearest::nearest;
 use super::super::native::{DAY, SECOND};
+use super::super::nearest::nearest;
 use super::super::quantity::parse_size;
 use super::super::source::{absolute, check_glob};
 use super::format;
@@ -32,13 +32,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("partition.time-extractor.kind", "partitions of folders are not read"),
     ("compression.type", "gzip files are recognised by their content"),
 ];
-/// Metadata columns of every source: key, and whether a type fits.
-const METADATA: &[(&str, fn(&Type) -> bool, &str)] = &[
-    ("path", |ty| matches!(ty, Type::Varchar(_)), "STRING"),
-    ("host", |ty| matches!(ty, Type::Varchar(_)), "STRING"),
-    ("offset", |ty| matches!(ty, Type::BigInt), "BIGINT"),
-    ("timestamp", |ty| matches!(ty, Type::TimestampLtz(_) | Type::Timestamp(_)), "TIMESTAMP_LTZ(3)"),
-];
 
 /// The table without the columns that are read: those are the query's.
 pub(super) fn read(mut options: Options<'_, '_>) -> Option<TablePlan> {
@@ -51,13 +44,15 @@ pub(super) fn read(mut options: Options<'_, '_>) -> Option<TablePlan> {
             return None;
         }
     };
-    let known: &[&[&'static str]] = if is_file { &[KEYS, STDIN_KEYS, format::KEYS] } else { &[STDIN_KEYS, format::KEYS] };
+    let known: &[&[&'static str]] =
+        if is_file { &[KEYS, STDIN_KEYS, format::KEYS] } else { &[STDIN_KEYS, format::KEYS] };
     let refused: Vec<(&str, &str)> = REFUSED.iter().chain(format::REFUSED).copied().collect();
     options.check_keys(known, &refused);
     check_columns(&mut options);
     let format = format::read(&mut options);
     let lines = read_lines(&mut options, format.as_ref());
-    let source = if is_file { read_files(&mut options, lines).map(SourcePlan::File) } else { Some(SourcePlan::Stdin(lines)) };
+    let source =
+        if is_file { read_files(&mut options, lines).map(SourcePlan::File) } else { Some(SourcePlan::Stdin(lines)) };
     let host = options.text("source.host").map(|(host, _)| host);
     let physical = options.table.columns.iter().filter(|column| matches!(column.kind, ColumnKind::Physical(_))).count();
     let name = options.table.name.text.clone();
@@ -67,7 +62,9 @@ pub(super) fn read(mut options: Options<'_, '_>) -> Option<TablePlan> {
 fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
     let table = &options.table.name.text;
     let message = match kind {
-        "sls" => "Log Service (sls) can't be read in this version; read files with 'connector' = 'filesystem'".to_owned(),
+        "sls" => {
+            "Log Service (sls) can't be read in this version; read files with 'connector' = 'filesystem'".to_owned()
+        }
         _ if kind.contains("kafka") => {
             "Kafka can't be read in this version; read files with 'connector' = 'filesystem'".to_owned()
         }
@@ -76,8 +73,12 @@ fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
             format!("Elasticsearch can only be written to, and no INSERT INTO {table} does")
         }
         _ => {
-            let meant = nearest(kind, ["filesystem", "file", "stdin", "elasticsearch-7", "elasticsearch", "print", "blackhole"]);
-            let meant = meant.map_or_else(|| "the sources are filesystem and stdin".to_owned(), |m| format!("did you mean {m}?"));
+            let meant = nearest(
+                kind,
+                ["filesystem", "file", "stdin", "elasticsearch-7", "elasticsearch", "print", "blackhole"],
+            );
+            let meant = meant
+                .map_or_else(|| "the sources are filesystem and stdin".to_owned(), |m| format!("did you mean {m}?"));
             format!("this version knows no source of this kind; {meant}")
         }
     };
@@ -88,34 +89,33 @@ fn check_columns(options: &mut Options<'_, '_>) {
     let table = options.table;
     for column in &table.columns {
         let ColumnKind::Metadata { ty, key, .. } = &column.kind else { continue };
-        let known = METADATA.iter().find(|(name, ..)| name == key);
-        let message = match known {
-            Some((_, fits, _)) if fits(ty) => continue,
-            Some((_, _, wanted)) => format!("the metadata {key} is {wanted}, not {ty}"),
-            None => {
-                let names = METADATA.iter().map(|(name, ..)| *name);
-                let advice = match nearest(key, names.clone()) {
-                    Some(meant) => format!("did you mean {meant}?"),
-                    None => format!("it has {}", names.collect::<Vec<_>>().join(", ")),
-                };
-                format!("the source has no metadata {key}; {advice}")
-            }
+        let (fits, wanted) = match key.as_str() {
+            "path" | "host" => (matches!(ty, Type::Varchar(_)), "STRING"),
+            "offset" => (*ty == Type::BigInt, "BIGINT"),
+            "timestamp" => (matches!(ty, Type::TimestampLtz(_) | Type::Timestamp(_)), "TIMESTAMP_LTZ(3)"),
+            // The binder says which there are.
+            _ => continue,
         };
-        options.report.at(&column.name, "", message);
+        if !fits {
+            options.report.at(&column.name, "", format!("the metadata {key} is {wanted}, not {ty}"));
+        }
     }
     if let Some(partition) = table.partitioned_by.first() {
-        let message = "PARTITIONED BY is not in this version; the path is a METADATA column, from which partitions can be taken";
+        let message =
+            "PARTITIONED BY is not in this version; the path is a METADATA column, from which partitions can be taken";
         options.report.at(partition, "", message.to_owned());
     }
 }
 
 fn read_lines(options: &mut Options<'_, '_>, format: Option<&TableFormat>) -> LinePlan {
     let default = LinePlan::default();
-    let words = &[("truncate", LongLines::Truncate), ("split", LongLines::Split), ("dead-letter", LongLines::DeadLetter)];
+    let words =
+        &[("truncate", LongLines::Truncate), ("split", LongLines::Split), ("dead-letter", LongLines::DeadLetter)];
     let wait = options.duration_or_never("source.partial_after", SECOND / 100..=DAY, true);
     let raw = matches!(format, Some(TableFormat::Raw));
     if !raw && format.is_some() && matches!(wait, Some(Some(_))) {
-        let message = "source.partial_after is for 'format' = 'raw': a part of a record is none; take it out or write 'never'";
+        let message =
+            "source.partial_after is for 'format' = 'raw': a part of a record is none; take it out or write 'never'";
         options.refuse_value("source.partial_after", message.to_owned());
     }
     LinePlan {
@@ -128,9 +128,14 @@ fn read_lines(options: &mut Options<'_, '_>, format: Option<&TableFormat>) -> Li
 fn read_files(options: &mut Options<'_, '_>, lines: LinePlan) -> Option<FilePlan> {
     let default = FilePlan::default();
     let path = read_path(options);
-    let exclude = options.list("source.exclude").map_or_else(Vec::new, |(globs, name)| {
-        globs.into_iter().filter(|glob| is_glob(options, "source.exclude", glob, &name)).map(|glob| by_name(options, glob)).collect()
-    });
+    let mut exclude = Vec::new();
+    if let Some((globs, name)) = options.list("source.exclude") {
+        for glob in globs {
+            if is_glob(options, "source.exclude", &glob, &name) {
+                exclude.push(by_name(options, glob));
+            }
+        }
+    }
     let start = read_start(options).unwrap_or(default.start);
     let hold = options.duration("source.hold", Duration::ZERO..=DAY).unwrap_or(default.hold);
     let monitor = options.duration("source.monitor-interval", SECOND / 10..=DAY);
@@ -140,7 +145,9 @@ fn read_files(options: &mut Options<'_, '_>, lines: LinePlan) -> Option<FilePlan
     }
     let rescan = options.duration("source.rescan", SECOND / 10..=DAY).or(monitor).unwrap_or(default.rescan);
     Some(FilePlan {
-        hold_deleted_bytes: options.size("source.hold_deleted_bytes", 0..=1 << 60).unwrap_or(default.hold_deleted_bytes),
+        hold_deleted_bytes: options
+            .size("source.hold_deleted_bytes", 0..=1 << 60)
+            .unwrap_or(default.hold_deleted_bytes),
         watch: options.boolean("source.watch").unwrap_or(default.watch),
         paths: vec![path?],
         exclude,

@@ -16,7 +16,8 @@ use crate::sql::script::{Name, Setting};
 impl Options<'_, '_> {
     fn wrong<T>(&mut self, setting: &Setting, what: &str) -> Option<T> {
         let key = &setting.key.text;
-        let found = if is_secret_key(key) { String::new() } else { format!(", found '{}'", shorten(&setting.value.text)) };
+        let found =
+            if is_secret_key(key) { String::new() } else { format!(", found '{}'", shorten(&setting.value.text)) };
         self.report.at(&setting.value, key, format!("{key} must be {what}{found}"));
         None
     }
@@ -64,7 +65,8 @@ impl Options<'_, '_> {
     /// Parts between semicolons.
     pub(super) fn list(&mut self, key: &str) -> Option<(Vec<String>, Name)> {
         let (text, name) = self.text(key)?;
-        let parts: Vec<String> = text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let parts: Vec<String> =
+            text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect();
         if parts.is_empty() {
             self.report.at(&name, key, format!("{key} is empty"));
             return None;
@@ -90,7 +92,8 @@ impl Options<'_, '_> {
         }
         let value = self.resolve(&setting)?;
         if value.is_empty() || value.contains(char::is_control) {
-            let what = if value.is_empty() { "is empty" } else { "has a line break or another control character in it" };
+            let what =
+                if value.is_empty() { "is empty" } else { "has a line break or another control character in it" };
             self.report.at(&setting.value, key, format!("{key} {what}"));
             return None;
         }
@@ -126,7 +129,9 @@ impl Options<'_, '_> {
         let setting = self.get(key)?.clone();
         match parse_size(&self.resolve(&setting)?) {
             Ok(bytes) if range.contains(&bytes) => Some(bytes),
-            Ok(_) => self.wrong(&setting, &format!("from {} to {}", show_size(*range.start()), show_size(*range.end()))),
+            Ok(_) => {
+                self.wrong(&setting, &format!("from {} to {}", show_size(*range.start()), show_size(*range.end())))
+            }
             Err(advice) => self.wrong(&setting, &format!("a size like 64 MiB ({advice})")),
         }
     }
@@ -146,7 +151,9 @@ impl Options<'_, '_> {
         let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
         match bytes {
             Some(bytes) if bytes == 0 || range.contains(&bytes) => Some(bytes),
-            Some(_) => self.wrong(&setting, &format!("from {} to {}", show_size(*range.start()), show_size(*range.end()))),
+            Some(_) => {
+                self.wrong(&setting, &format!("from {} to {}", show_size(*range.start()), show_size(*range.end())))
+            }
             None => self.wrong(&setting, "a size like 2mb"),
         }
     }
