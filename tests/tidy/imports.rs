@@ -36,7 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["agent/src/deliver/"]),
     ("flate2", &["agent/src/record/gzip.rs", "tests/"]),
     ("toml_edit", &["agent/src/job/", "agent/src/config"]),
-    ("strsim", &["agent/src/job/", "agent/src/config", "agent/src/sql/nearest.rs"]),
+    ("strsim", &["agent/src/job/", "agent/src/config", "agent/src/sql/"]),
     ("humantime", &["agent/src/job/", "agent/src/config", "cli/"]),
     ("clap", &["agent/src/main.rs", "agent/src/commands/", "cli/"]),
     ("hyper", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),
