@@ -172,12 +172,10 @@ impl Binder<'_> {
             }
             E::Trim { trim_where, trim_what, expr, trim_characters: None } => {
                 let side = trim_where.map_or_else(|| "BOTH".to_owned(), |side| side.to_string().to_uppercase());
-                let what = match trim_what {
-                    Some(what) => self.expr(what, scope)?,
-                    None => text(" "),
-                };
-                let of = self.expr(expr, scope)?;
-                self.resolve(ast, "TRIM", vec![text(&side), what, of])
+                let what = trim_what.as_deref().map_or_else(|| Ok(text(" ")), |what| self.expr(what, scope));
+                let of = self.expr(expr, scope);
+                let args = vec![text(&side), what?, of?];
+                self.resolve(ast, "TRIM", args)
             }
             E::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
                 let mut args = vec![&**expr, &**overlay_what, &**overlay_from];

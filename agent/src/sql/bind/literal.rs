@@ -79,9 +79,8 @@ impl Binder<'_> {
         let ast::Expr::Value(value) = &*interval.value else {
             return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
-        let ast::Value::SingleQuotedString(written) = &value.value else {
-            return self
-                .refuse(span, format!("write the interval's value between quotes: INTERVAL '{}' …", value.value));
+        let (ast::Value::SingleQuotedString(written) | ast::Value::Number(written, _)) = &value.value else {
+            return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
         let Some(unit) = interval.leading_field.as_ref() else {
             return self.refuse(span, format!("the interval needs a unit, such as INTERVAL '{written}' MINUTE"));
