@@ -7,7 +7,6 @@ use super::options::Options;
 use super::sinks::{Surroundings, column};
 use crate::plan::{RowIndex, RowIndexPart};
 use crate::record::Type;
-use crate::sql::script::Name;
 
 /// Letters of Java's patterns that an index can have.
 const LETTERS: &str = "yuYMLdDHhKkmsSaEQqwW";
@@ -27,7 +26,7 @@ pub(super) fn read(
         return None;
     }
     let (text, at) = options.text("index")?;
-    match parse(options, around, columns, &text, &at) {
+    match parse(options, around, columns, &text) {
         Ok(index) => Some(index),
         Err(message) => {
             options.report.at(&at, "index", format!("index: {message}"));
@@ -41,7 +40,6 @@ fn parse(
     around: &Surroundings<'_>,
     columns: &[(String, Type)],
     text: &str,
-    _at: &Name,
 ) -> Result<RowIndex, String> {
     let wrong = |name: &str| check_name(name).map_err(|e| format!("the name {e}"));
     let Some((prefix, rest)) = text.split_once('{') else {

@@ -91,7 +91,7 @@ fn may_show(before: &str, literal: &Literal) -> bool {
     let Some(key) = trimmed.strip_suffix('=') else {
         // A key, or a text in a query; of anything else nobody knows what it is.
         let known = super::options::is_known(&literal.text);
-        let of_query = matches!(first.as_str(), "INSERT" | "SELECT" | "WITH" | "EXECUTE") || before.contains("VIEW");
+        let of_query = matches!(first.as_str(), "INSERT" | "SELECT" | "WITH" | "EXECUTE") || creates_view(before);
         return known || of_query && !literal.text.contains('@');
     };
     let key = key.trim_end().trim_end_matches(['\'', '`']);
@@ -99,6 +99,10 @@ fn may_show(before: &str, literal: &Literal) -> bool {
     let key = key.get(from..).unwrap_or_default();
     let known = super::options::is_known(key) || first == "SET" || first == "INSERT";
     known && !is_secret_key(key) && !literal.text.contains('@')
+}
+
+fn creates_view(statement: &str) -> bool {
+    statement.split_whitespace().take(3).any(|word| word.eq_ignore_ascii_case("view"))
 }
 
 /// The option's value is never shown.

@@ -32,13 +32,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("partition.time-extractor.kind", "partitions of folders are not read"),
     ("compression.type", "gzip files are recognised by their content"),
 ];
-/// Metadata columns of every source: key, and whether a type fits.
-const METADATA: &[(&str, fn(&Type) -> bool, &str)] = &[
-    ("path", |ty| matches!(ty, Type::Varchar(_)), "STRING"),
-    ("host", |ty| matches!(ty, Type::Varchar(_)), "STRING"),
-    ("offset", |ty| matches!(ty, Type::BigInt), "BIGINT"),
-    ("timestamp", |ty| matches!(ty, Type::TimestampLtz(_) | Type::Timestamp(_)), "TIMESTAMP_LTZ(3)"),
-];
 
 /// The table without the columns that are read: those are the query's.
 pub(super) fn read(mut options: Options<'_, '_>) -> Option<TablePlan> {
@@ -96,14 +89,16 @@ fn check_columns(options: &mut Options<'_, '_>) {
     let table = options.table;
     for column in &table.columns {
         let ColumnKind::Metadata { ty, key, .. } = &column.kind else { continue };
-        let known = METADATA.iter().find(|(name, ..)| name == key);
-        let message = match known {
-            Some((_, fits, _)) if fits(ty) => continue,
-            Some((_, _, wanted)) => format!("the metadata {key} is {wanted}, not {ty}"),
-            // The binder says so.
-            None => continue,
+        let (fits, wanted) = match key.as_str() {
+            "path" | "host" => (matches!(ty, Type::Varchar(_)), "STRING"),
+            "offset" => (*ty == Type::BigInt, "BIGINT"),
+            "timestamp" => (matches!(ty, Type::TimestampLtz(_) | Type::Timestamp(_)), "TIMESTAMP_LTZ(3)"),
+            // The binder says which there are.
+            _ => continue,
         };
-        options.report.at(&column.name, "", message);
+        if !fits {
+            options.report.at(&column.name, "", format!("the metadata {key} is {wanted}, not {ty}"));
+        }
     }
     if let Some(partition) = table.partitioned_by.first() {
         let message =

@@ -95,8 +95,9 @@ impl Binder<'_> {
             return self.expr(expr, left);
         }
         let hint = did_you_mean(&name, TABLE_FUNCTIONS);
+        let hint = if hint.is_empty() { ".".to_owned() } else { hint };
         let message = format!(
-            "the table function {name} is not supported{hint}; there is {}, and UNNEST(array)",
+            "the table function {name} is not supported{hint} There is {}, and UNNEST(array)",
             TABLE_FUNCTIONS.join(", ")
         );
         self.refuse(place::of(expr), message)

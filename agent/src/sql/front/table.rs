@@ -211,9 +211,9 @@ pub(super) fn check_names(table: &Table, errors: &mut Vec<SqlError>) {
         let length = u32::try_from(name.text.chars().count()).unwrap_or(1);
         SqlError { place: name.place, length: length + if name.quoted { 2 } else { 0 }, message }
     };
-    for (i, column) in table.columns.iter().enumerate() {
-        let before = table.columns.get(..i).unwrap_or_default();
-        if before.iter().any(|other| other.name.text == column.name.text) {
+    let mut seen = std::collections::HashSet::new();
+    for column in &table.columns {
+        if !seen.insert(&column.name.text) {
             errors.push(said(&column.name, format!("the table has two columns {}", column.name.text)));
         }
     }

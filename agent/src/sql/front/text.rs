@@ -10,8 +10,6 @@ use super::super::script::{Place, SqlError};
 pub(super) struct Text {
     pub(super) text: String,
     shifts: Vec<Shift>,
-    /// Byte offsets of the beginnings of lines: of `text`, and of the script as written.
-    lines: Vec<usize>,
     written: String,
 }
 
@@ -80,9 +78,8 @@ pub(super) fn prepare(script: &str, variables: &dyn Fn(&str) -> Option<String>) 
         let meant = scan.step(text.text.len(), c, behind);
         text.push(meant, offset, offset + c.len_utf8());
     }
-    text.lines = line_starts(&text.text);
     let end = scan.finish(&text);
-    for (offset, length, message) in scan.wrong {
+    for (offset, length, message) in scan.wrong.into_iter().take(super::MOST_ERRORS) {
         errors.push(SqlError { place: text.place_of(offset), length, message });
     }
     text.text.truncate(end);
@@ -173,12 +170,7 @@ impl Scan {
 
 impl Text {
     fn new(script: &str) -> Text {
-        Text {
-            text: String::with_capacity(script.len()),
-            shifts: Vec::new(),
-            lines: Vec::new(),
-            written: script.to_owned(),
-        }
+        Text { text: String::with_capacity(script.len()), shifts: Vec::new(), written: script.to_owned() }
     }
 
     fn insert(&mut self, scan: &mut Scan, value: &str, from: usize, until: usize) {
@@ -204,21 +196,19 @@ impl Text {
         if self.shifts.is_empty() {
             return;
         }
-        let written = line_starts(&self.written);
+        let (mut here, mut there) = (Cursor::new(&self.text), Cursor::new(&self.written));
+        let mut shifts = self.shifts.iter().peekable();
+        let mut last: Option<&Shift> = None;
         for token in tokens {
-            let [start, end] = [token.span.start, token.span.end].map(|at| self.written_at(&written, at));
+            let [start, end] = [token.span.start, token.span.end].map(|at| {
+                let offset = here.to_place(at);
+                while let Some(shift) = shifts.next_if(|shift| shift.start <= offset) {
+                    last = Some(shift);
+                }
+                there.to_offset(original(last, offset))
+            });
             token.span = Span::new(start, end);
         }
-    }
-
-    fn written_at(&self, written: &[usize], at: Location) -> Location {
-        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let start = self.lines.get(line).copied().unwrap_or(self.text.len());
-        let column = usize::try_from(at.column.saturating_sub(1)).unwrap_or(0);
-        let rest = self.text.get(start..).unwrap_or_default();
-        let offset = start + rest.char_indices().nth(column).map_or(rest.len(), |(offset, _)| offset);
-        let Place { line, column } = place_at(&self.written, written, self.original(offset));
-        Location { line: line.into(), column: column.into() }
     }
 
     /// The place in the script as written of an offset in the text.
@@ -227,12 +217,55 @@ impl Text {
     }
 
     fn original(&self, offset: usize) -> usize {
-        let before = self.shifts.iter().take_while(|shift| shift.start <= offset).last();
-        match before {
-            None => offset,
-            Some(shift) if offset < shift.end => shift.from,
-            Some(shift) => shift.until + (offset - shift.end),
+        let after = self.shifts.partition_point(|shift| shift.start <= offset);
+        original(after.checked_sub(1).and_then(|last| self.shifts.get(last)), offset)
+    }
+}
+
+/// `before`: the last shift that begins at the offset or before it.
+fn original(before: Option<&Shift>, offset: usize) -> usize {
+    match before {
+        None => offset,
+        Some(shift) if offset < shift.end => shift.from,
+        Some(shift) => shift.until + (offset - shift.end),
+    }
+}
+
+/// Walks a text once, from place to place.
+struct Cursor<'t> {
+    rest: std::iter::Peekable<std::str::CharIndices<'t>>,
+    length: usize,
+    place: Location,
+}
+
+impl<'t> Cursor<'t> {
+    fn new(text: &'t str) -> Cursor<'t> {
+        Cursor { rest: text.char_indices().peekable(), length: text.len(), place: Location { line: 1, column: 1 } }
+    }
+
+    fn offset(&mut self) -> usize {
+        self.rest.peek().map_or(self.length, |(offset, _)| *offset)
+    }
+
+    fn step(&mut self) {
+        match self.rest.next() {
+            Some((_, '\n')) => self.place = Location { line: self.place.line + 1, column: 1 },
+            _ => self.place.column += 1,
         }
+    }
+
+    fn to_place(&mut self, at: Location) -> usize {
+        while self.rest.peek().is_some() && (self.place.line, self.place.column) < (at.line, at.column) {
+            self.step();
+        }
+        self.offset()
+    }
+
+    fn to_offset(&mut self, offset: usize) -> Location {
+        while self.offset() < offset.min(self.length) {
+            self.step();
+        }
+        self.place
     }
 }
 

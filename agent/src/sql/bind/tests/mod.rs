@@ -11,6 +11,7 @@ use crate::sql::script::SqlError;
 use crate::sql::{explain, front};
 
 mod never_panics;
+mod valid;
 
 const SOURCE: &str = "CREATE TABLE t (
   a INT, b INT, c STRING, d DOUBLE, n DECIMAL(10, 2), ms BIGINT, tags ARRAY<STRING>, r ROW<x INT, y STRING>,
@@ -35,7 +36,9 @@ fn filled(script: &str) -> String {
 /// The plan of a script, or its errors.
 fn plan(script: &str) -> Result<String, Vec<SqlError>> {
     let script = front::parse(&filled(script), &|_| None)?;
-    super::bind(&script).map(|query| explain::explain(&query))
+    let query = super::bind(&script)?;
+    valid::check(&query);
+    Ok(explain::explain(&query))
 }
 
 /// What a reader sees of it.

@@ -174,6 +174,19 @@ fn an_open_comment_behind_letters_of_two_bytes_is_said() {
 }
 
 #[test]
+fn a_long_script_is_read_whatever_its_lines_are() {
+    let columns: Vec<String> = (0..20_000).map(|n| format!("c{n} INT")).collect();
+    let columns = columns.join(", ");
+    let script =
+        super::ok(&format!("INSERT INTO t SELECT ${{long}}; CREATE TABLE s ({columns}) WITH ('a' = '${{quote}}')"));
+    assert_eq!(script.tables[0].columns.len(), 20_000);
+    let branches = "WHEN a = 'x' THEN 1 ".repeat(2_000);
+    super::ok(&format!("INSERT INTO t SELECT CASE {branches} END FROM s"));
+    let unions = "SELECT a FROM s UNION ALL ".repeat(150);
+    super::ok(&format!("INSERT INTO t {unions} SELECT a FROM s"));
+}
+
+#[test]
 fn a_script_longer_than_anybody_writes_is_refused() {
     let found = errors(&"SET 'a' = 'b';\n".repeat(100_000));
     assert!(found[0].message.contains("longer than"), "{found:?}");
