@@ -18,7 +18,7 @@ mod retry;
 mod tls;
 
 pub(crate) use body::{Item, cut, items};
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Client, Failure, Reply};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use identity::Identity;
 pub(crate) use indices::{Indices, Wanted};
