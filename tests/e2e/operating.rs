@@ -247,6 +247,29 @@ fn the_demo_counts_what_arrived_and_ends_well() {
 }
 
 #[test]
+fn the_demo_says_what_is_wrong_with_the_cluster_it_is_given() {
+    let endpoint = Endpoint::start();
+    endpoint.on_authorization(|header| header.is_some_and(|header| header.starts_with("Basic ")));
+    let url = endpoint.url();
+    let with_user = url.replace("://", "://elastic@");
+    for (arguments, expected) in [
+        (&["--elasticsearch", "localhost:9200"][..], "expected http://host:9200 or https://host:9200"),
+        (&["--elasticsearch", "http://127.0.0.1:1"], "can't reach the cluster: can't connect: http://127.0.0.1:1: "),
+        (&["--elasticsearch", &url], "--user NAME, and the password in $SPLASHDAM_PASSWORD"),
+        (&["--elasticsearch", &with_user], "the password of elastic is expected in $SPLASHDAM_PASSWORD"),
+        (&["--elasticsearch", &with_user, "--user", "other"], "keep one"),
+        (&["--user", "elastic"], "--elasticsearch <URL>"),
+        (&["--elasticsearch", "https://127.0.0.1:1", "--ca", "/nowhere.pem"], "/nowhere.pem: No such file"),
+    ] {
+        let mut demo = Command::new(binaries::splashdam());
+        let output = demo.arg("demo").args(arguments).env_remove("SPLASHDAM_PASSWORD").output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(text(&output).contains(expected), "{arguments:?}: {}", text(&output));
+    }
+    assert_eq!(endpoint.requests(), 0);
+}
+
+#[test]
 fn the_service_runs_the_jobs_of_its_folder() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     room.file("logs/a.log", "one\n");

@@ -11,18 +11,19 @@ mod ledger;
 mod report;
 mod sample;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use self::child::Child;
-use self::cluster::Cluster;
+use self::cluster::{Cluster, PASSWORD};
 use self::endpoint::Endpoint;
 use self::ledger::Ledger;
 use self::report::{Report, Stage};
 use self::sample::{Growth, Sample};
+use crate::plan::SecretSource;
 
 /// How often the agent is killed and started again.
 const RESTARTS: u64 = 3;
@@ -38,9 +39,15 @@ const TICK: Duration = Duration::from_millis(50);
 /// Ship a growing, rotated log with an agent that is killed on the way, and count what arrives
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Ship to this cluster (http://[user:password@]host:9200) instead of the embedded endpoint
+    /// Ship to this cluster (https://host:9200) instead of the embedded endpoint
     #[arg(long, value_name = "URL")]
     pub(crate) elasticsearch: Option<String>,
+    /// Its user; the password is read from $SPLASHDAM_PASSWORD
+    #[arg(long, value_name = "NAME", requires = "elasticsearch")]
+    pub(crate) user: Option<String>,
+    /// PEM file of the authority to trust, where it is none of the system's
+    #[arg(long, value_name = "FILE", requires = "elasticsearch")]
+    pub(crate) ca: Option<PathBuf>,
     /// Lines to write
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) lines: u64,
@@ -82,7 +89,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
 /// Where documents go, and who counts them.
 enum Target {
     Embedded(Endpoint),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 impl Target {
@@ -109,10 +116,19 @@ impl Target {
         }
     }
 
+    /// What the agent is to find in its environment.
+    fn password(&self) -> Option<&str> {
+        let Target::Cluster(cluster) = self else { return None };
+        match &cluster.access().user.as_ref()?.1.from {
+            SecretSource::Literal(password) => Some(password),
+            SecretSource::File(_) => None,
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Target::Embedded(endpoint) => format!("an embedded endpoint, {}", endpoint.url()),
-            Target::Cluster(cluster) => format!("{} (index {})", cluster.url(), cluster.index()),
+            Target::Cluster(cluster) => cluster.describe(),
         }
     }
 }
@@ -122,7 +138,7 @@ async fn play(args: &Args, stage: &mut Stage) -> anyhow::Result<Ended> {
     let ledger = Arc::new(Ledger::default());
     let target = match &args.elasticsearch {
         None => Target::Embedded(Endpoint::start(Arc::clone(&ledger)).await?),
-        Some(url) => Target::Cluster(Cluster::reach(url, &fresh_index()).await?),
+        Some(url) => Target::Cluster(Box::new(Cluster::reach(url, args, &fresh_index()).await?)),
     };
     let logs = stage.folder().join("logs");
     std::fs::create_dir(&logs)?;
@@ -133,7 +149,7 @@ async fn play(args: &Args, stage: &mut Stage) -> anyhow::Result<Ended> {
     let mut report = Report::new(began);
     report.opening(args, &logs.join(sample::NAME), &target.describe(), RESTARTS);
     stage.keep();
-    let mut child = Child::start(&program, &job, stage.folder())?;
+    let mut child = Child::start(&program, &job, stage.folder(), target.password())?;
     report.event(&format!("agent {} started", child.id()));
     let growth = Growth { lines: args.lines, over: Duration::from_secs(args.seconds), rotations: ROTATIONS };
     let sample = Sample::grow(&logs, growth, Arc::clone(&ledger))?;
@@ -221,22 +237,26 @@ async fn arrive(
 
 fn job_text(logs: &Path, target: &Target) -> String {
     let paths = logs.join(format!("{}*", sample::NAME));
-    let (endpoint, index, auth) = match target {
+    let (endpoint, index, access) = match target {
         Target::Embedded(endpoint) => (endpoint.url(), "splashdam-demo", None),
-        Target::Cluster(cluster) => (cluster.url(), cluster.index(), cluster.auth()),
+        Target::Cluster(cluster) => (cluster.access().url.as_str(), cluster.index(), Some(cluster.access())),
     };
-    let auth = auth.map_or_else(String::new, |(user, password)| {
-        format!("user     = {}\npassword = {}\n", quoted(user), quoted(password))
-    });
-    format!(
+    let mut text = format!(
         "# written by `splashdam demo`\nid = \"demo\"\n\n\
          [source]\ntype  = \"file\"\npaths = [{}]\n\n\
          [decode]\nformat = \"raw\"\n\n\
-         [sink]\ntype     = \"elasticsearch\"\nendpoint = {}\nindex    = {}\n{auth}",
+         [sink]\ntype     = \"elasticsearch\"\nendpoint = {}\nindex    = {}\n",
         quoted(&paths.to_string_lossy()),
         quoted(endpoint),
         quoted(index),
-    )
+    );
+    if let Some((user, _)) = access.and_then(|access| access.user.as_ref()) {
+        text.push_str(&format!("user     = {}\npassword = \"${{env:{PASSWORD}}}\"\n", quoted(user)));
+    }
+    if let Some(ca) = access.and_then(|access| access.ca.as_ref()) {
+        text.push_str(&format!("\n[sink.tls]\nca_file = {}\n", quoted(&ca.to_string_lossy())));
+    }
+    text
 }
 
 /// A TOML basic string; JSON's escapes are a part of TOML's.

@@ -140,7 +140,12 @@ impl Client {
             return Ok(identity.clone());
         }
         known.asked = Some(Instant::now());
-        let mut identity = self.find_identity().await?;
+        let mut identity = self.find_identity().await.map_err(|why| match why {
+            Err(Failure::Broken(text)) if known.identity.is_none() && text.contains("http://") => {
+                Err(Failure::Broken(format!("{text} (does it want https://?)")))
+            }
+            why => why,
+        })?;
         if let Some(before) = &known.identity
             && identity.version.is_none()
         {

@@ -137,17 +137,20 @@ fn with_tls(
     Ok(builder)
 }
 
-/// An error and what caused it, on one line, without the URL.
+/// What the HTTP libraries wrap around a cause, and what tells nobody anything.
+const WRAPPERS: &[&str] = &["error sending request", "client error (Connect)", "client error (SendRequest)"];
+
+/// An error and what caused it, on one line, without the URL and without mere wrappers around a cause.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut text = String::new();
+    for error in chain {
         let inner = error.to_string();
-        if !text.contains(&inner) {
-            text.push_str(": ");
+        let wrapper = error.source().is_some() && WRAPPERS.contains(&inner.as_str());
+        if !wrapper && !text.contains(&inner) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
             text.push_str(&inner);
         }
-        cause = error.source();
     }
     text
 }

@@ -18,6 +18,33 @@ fn wrong_passwords_park_wrong_authorities_refuse_and_right_ones_work() {
     assert!(server.url().starts_with("https://"), "{}", server.url());
     a_wrong_password_parks_until_it_is_mended(&server);
     a_wrong_authority_is_refused(&server);
+    the_demo_is_played_over_https(&server);
+}
+
+fn the_demo_is_played_over_https(server: &Service) {
+    let certificate = server.certificate();
+    let demo = |password: Option<&str>, more: &[&str]| {
+        let mut demo = std::process::Command::new(e2e::binaries::splashdam());
+        demo.args(["demo", "--lines", "5000", "--seconds", "2", "--elasticsearch", server.url()]).args(more);
+        demo.env_remove("SPLASHDAM_PASSWORD").envs(password.map(|password| ("SPLASHDAM_PASSWORD", password)));
+        let output = demo.output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), format!("{out}{err}"))
+    };
+    let ca = certificate.to_str().unwrap();
+    for (password, more, expected) in [
+        (None, &[][..], "--ca FILE"),
+        (None, &["--ca", ca], "wants to know who asks"),
+        (None, &["--ca", ca, "--user", "elastic"], "$SPLASHDAM_PASSWORD"),
+        (Some("wrong"), &["--ca", ca, "--user", "elastic"], "does not know elastic with this password"),
+    ] {
+        let (code, said) = demo(password, more);
+        assert!(code == Some(5) && said.contains(expected), "{code:?}: {expected} is not said: {said}");
+    }
+    let (code, said) = demo(Some(PASSWORD), &["--ca", ca, "--user", "elastic"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Nothing is missing, nothing is double."), "{said}");
+    assert!(!said.contains(PASSWORD), "the password is shown: {said}");
 }
 
 fn a_wrong_password_parks_until_it_is_mended(server: &Service) {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use super::cluster::PASSWORD;
+
 /// How often an ending process is looked at.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -21,12 +23,13 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Its data go to `folder/data`, what it says to `folder/agent.log`.
-    pub(super) fn start(program: &Path, job: &Path, folder: &Path) -> anyhow::Result<Child> {
+    /// Its data go to `folder/data`, what it says to `folder/agent.log`. The job takes `password` from the environment.
+    pub(super) fn start(program: &Path, job: &Path, folder: &Path, password: Option<&str>) -> anyhow::Result<Child> {
         let log = folder.join("agent.log");
         let said = OpenOptions::new().create(true).append(true).open(&log)?;
         let mut command = Command::new(program);
         command.arg("run").arg(job).arg("--data-dir").arg(folder.join("data"));
+        command.envs(password.map(|password| (PASSWORD, password)));
         command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
         let process = spawn(&mut command)?;
         Ok(Child { process, command, log })
@@ -124,14 +127,14 @@ mod tests {
     #[test]
     fn a_killed_agent_is_started_again_on_the_same_data() {
         let folder = tempfile::tempdir().unwrap();
-        let program = script(folder.path(), "echo $*; exec sleep 60");
-        let mut child = Child::start(&program, Path::new("j.toml"), folder.path()).unwrap();
+        let program = script(folder.path(), "echo $* $SPLASHDAM_PASSWORD; exec sleep 60");
+        let mut child = Child::start(&program, Path::new("j.toml"), folder.path(), Some("hush")).unwrap();
         wait_for(|| said(&child).lines().count() == 1);
         let first = child.id();
         child.kill_and_start().unwrap();
         wait_for(|| said(&child).lines().count() == 2);
         assert_ne!(child.id(), first);
-        let want = format!("run j.toml --data-dir {}/data", folder.path().display());
+        let want = format!("run j.toml --data-dir {}/data hush", folder.path().display());
         assert!(said(&child).lines().all(|line| line == want), "{}", said(&child));
         child.must_live().unwrap();
     }
@@ -140,7 +143,7 @@ mod tests {
     fn an_agent_that_ends_by_itself_is_noticed_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
         let program = script(folder.path(), "echo no such option >&2; exit 2");
-        let mut child = Child::start(&program, Path::new("j.toml"), folder.path()).unwrap();
+        let mut child = Child::start(&program, Path::new("j.toml"), folder.path(), None).unwrap();
         let mut error = None;
         wait_for(|| {
             error = child.must_live().err();
@@ -154,7 +157,7 @@ mod tests {
     async fn an_agent_that_will_not_end_is_killed() {
         let folder = tempfile::tempdir().unwrap();
         let program = script(folder.path(), "trap '' TERM; echo ready; while :; do sleep 0.05; done");
-        let mut child = Child::start(&program, Path::new("j.toml"), folder.path()).unwrap();
+        let mut child = Child::start(&program, Path::new("j.toml"), folder.path(), None).unwrap();
         wait_for(|| said(&child).contains("ready"));
         let error = child.stop(Duration::from_millis(200)).await.unwrap_err();
         assert!(error.to_string().contains("was killed"), "{error}");

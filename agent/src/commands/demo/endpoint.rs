@@ -216,14 +216,19 @@ fn cause(kind: &str, reason: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cluster::ask;
     use super::*;
+    use crate::deliver::{Client, Identity};
+    use crate::plan::ElasticsearchPlan;
 
-    /// Sends over real HTTP.
+    fn client(endpoint: &Endpoint) -> Client {
+        Client::new(ElasticsearchPlan::new(endpoint.url(), "logs"))
+    }
+
+    /// Sends over real HTTP, as the agent does.
     async fn send(endpoint: &Endpoint, method: Method, path: &str, body: &[u8]) -> (u16, Value) {
-        let url = format!("{}{path}", endpoint.url());
-        let (status, body) = ask(method, &url, None, body.to_vec()).await.unwrap();
-        (status.as_u16(), serde_json::from_slice(&body).unwrap())
+        let body = (!body.is_empty()).then(|| body.to_vec());
+        let reply = client(endpoint).ask(method.as_str(), path, body, 0).await.unwrap();
+        (reply.status, serde_json::from_slice(&reply.body).unwrap())
     }
 
     fn body(pairs: &[(&str, &str)]) -> Vec<u8> {
@@ -262,10 +267,8 @@ mod tests {
         let (endpoint, ledger) = endpoint(&["seq=0", "seq=1", "seq=2"]).await;
         let mut packed = gzip::compress(&body(&[("a", "seq=0")]), 1).unwrap();
         packed.extend(gzip::compress(&body(&[("b", "seq=2")]), 1).unwrap());
-        let request = Request::post(format!("{}/logs/_bulk", endpoint.url())).header(CONTENT_ENCODING, "gzip");
-        let (status, answer) =
-            super::super::cluster::send(request.body(Full::new(packed.into())).unwrap()).await.unwrap();
-        assert_eq!(status, 200, "{answer:?}");
+        let reply = client(&endpoint).bulk("logs", &Identity::default(), packed.into(), 2).await.unwrap();
+        assert_eq!(reply.status, 200, "{reply:?}");
         let tally = ledger.tally();
         assert_eq!((tally.missing_lines, tally.double, tally.documents), (vec![1], 0, 2));
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use splashdam_api::words::count;
 
 use super::Args;
-use super::cluster::Cluster;
+use super::cluster::{Access, Cluster};
 use super::ledger::Tally;
 use crate::log::{self, say};
 
@@ -111,7 +111,10 @@ impl Report {
 
     pub(super) fn left_behind(&self, cluster: &Cluster) {
         say(&format!("The documents stay in the index {}; to remove them:", cluster.index()));
-        say(&format!("  curl -X DELETE {}/{}", cluster.url(), cluster.index()));
+        let Access { url, user, ca } = cluster.access();
+        let ca = ca.as_ref().map_or_else(String::new, |ca| format!(" --cacert {}", ca.display()));
+        let user = user.as_ref().map_or_else(String::new, |(user, _)| format!(" -u {user}"));
+        say(&format!("  curl{ca}{user} -X DELETE {url}/{}", cluster.index()));
     }
 
     pub(super) fn wrong(&self, tally: &Tally, folder: &Path, log: &Path) {

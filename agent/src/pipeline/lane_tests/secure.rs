@@ -59,6 +59,14 @@ async fn the_right_authority_is_trusted_and_another_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_for_http_where_https_is_spoken_is_told_so() {
+    let mut server = server(false);
+    server.url = server.url.replace("https://", "http://");
+    let error = arrives(&server, TlsPlan::default()).await.unwrap_err();
+    assert!(error.contains("does it want https://?"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_self_signed_certificate_is_trusted_where_the_plan_names_it() {
     // `selfsigned.pem` is marked as an authority's, as `openssl req -x509` makes it.
     let server = server_with(&["selfsigned.pem"], "selfsigned.key", false);
