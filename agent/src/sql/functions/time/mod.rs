@@ -160,7 +160,7 @@ impl Given {
             let local = fields.local(self.style)?;
             match fields.offset {
                 Some(offset) => local.checked_sub(offset * SECOND),
-                None => calendar::to_utc(local, args.zone),
+                None => calendar::to_utc_late(local, args.zone),
             }
         })
     }

@@ -172,7 +172,7 @@ fn months_between(from: i64, to: i64) -> i64 {
 /// The type of a time with units added: a DATE stays one unless the unit is shorter than a day.
 pub(super) fn added_type(ty: &Type, unit: Unit) -> Type {
     match ty {
-        Type::Date if unit.is_below_day() => Type::Timestamp(3),
+        Type::Date if unit.is_below_day() => Type::Timestamp(6),
         other => other.clone(),
     }
 }
