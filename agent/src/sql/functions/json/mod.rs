@@ -50,9 +50,7 @@ fn is_scalar(json: &RawValue) -> bool {
 }
 
 fn is_json(is: fn(&RawValue) -> bool, wanted: bool) -> Kernel {
-    rows_with(OnNull::Call, move |args| {
-        Some((!args.is_null(0) && path::parse(args.text(0)).is_some_and(is)) == wanted)
-    })
+    rows_with(OnNull::Call, move |args| Some((!args.is_null(0) && path::parse(args.text(0)).is_some_and(is)) == wanted))
 }
 
 /// A path: compiled once if it is a literal.
@@ -296,8 +294,7 @@ fn exists(site: &Site<'_>) -> Result<Kernel, String> {
 
 /// Writes one argument; what is JSON already (of JSON_OBJECT and the like) stays as it is.
 fn writer(arg: &Expr, i: usize) -> impl Fn(&Args<'_>, &mut Vec<u8>) + Send + Sync + use<> {
-    let json =
-        matches!(&arg.kind, ExprKind::Call(call) if matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY" | "JSON_QUERY"));
+    let json = matches!(&arg.kind, ExprKind::Call(call) if matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY"));
     let ty = arg.ty.clone();
     move |args, out| {
         if json && !args.is_null(i) {
