@@ -18,7 +18,6 @@ mod retry;
 mod tls;
 
 pub(crate) use body::{Item, cut, items, raise};
-pub(crate) use client::{Client, Reply};
 pub(crate) use client::{Client, Failure, Reply};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use identity::Identity;
