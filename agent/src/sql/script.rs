@@ -32,6 +32,8 @@ pub(crate) struct Name {
 /// All statements of a script, by kind, each in the order written. Variables are filled in, `LIKE` is copied.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
+    /// The legacy (Blink) dialect, told by its tables' option `type`: unquoted names match whatever their case.
+    pub(crate) legacy: bool,
     pub(crate) settings: Vec<Setting>,
     pub(crate) tables: Vec<Table>,
     pub(crate) views: Vec<View>,
@@ -94,6 +96,8 @@ pub(crate) struct View {
     /// The view's own column names, if it has a list of them.
     pub(crate) columns: Vec<Name>,
     pub(crate) query: Box<ast::Query>,
+    /// As in [`Insert`].
+    pub(crate) hints: Vec<Hint>,
 }
 
 /// `INSERT INTO target [(columns)] query [EMIT …]`.

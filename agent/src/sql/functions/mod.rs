@@ -4,10 +4,19 @@
 //! Kernels are pure: no clock (the time is in the context), no I/O, no panic for any value.
 
 mod arithmetic;
+mod collections;
 mod compare;
+mod encode;
+mod json;
 mod kernel;
+mod log;
 mod logic;
+mod math;
+mod pattern;
+mod search;
 mod signature;
+mod text;
+mod time;
 
 pub(crate) use compare::{equal, order};
 pub(crate) use kernel::{Args, Lane, OnNull, binaries, map, rows, rows_with, texts, texts_with, zip};
@@ -17,10 +26,24 @@ use signature::{Function, Maker};
 use crate::record::{Type, Value};
 
 use super::expr::{Call, Expr, ExprKind, Kernel};
+use super::nearest::did_you_mean;
 use super::plan::Settings;
 
 /// All families. A name may stand in several lines: its overloads.
-const FAMILIES: &[&[Function]] = &[arithmetic::TABLE, compare::TABLE, logic::TABLE];
+const FAMILIES: &[&[Function]] = &[
+    arithmetic::TABLE,
+    compare::TABLE,
+    logic::TABLE,
+    math::TABLE,
+    text::TABLE,
+    search::TABLE,
+    time::TABLE,
+    time::FIELDS,
+    json::TABLE,
+    collections::TABLE,
+    encode::TABLE,
+    log::TABLE,
+];
 
 /// A call of a function, an operator (by its sign or words) with bound arguments; implicit casts are added, constant
 /// arguments prepared. The error says what is wrong without a place.
@@ -107,14 +130,7 @@ impl Site<'_> {
 
 fn unknown(name: &str, upper: &str) -> String {
     let names = FAMILIES.iter().copied().flatten().map(|f| f.name).chain(super::aggregates::NAMES.iter().copied());
-    let near = names
-        .map(|known| (strsim::damerau_levenshtein(upper, known), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-        .min();
-    match near {
-        Some((_, near)) => format!("there is no function {name}; did you mean {near}?"),
-        None => format!("there is no function {name}"),
-    }
+    format!("there is no function {name}{}", did_you_mean(upper, names))
 }
 
 fn unfit(name: &str, overloads: &[&Function], args: &[Expr]) -> String {
