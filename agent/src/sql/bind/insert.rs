@@ -124,7 +124,8 @@ impl<'a> Binder<'a> {
                 Ok(column) => key.push(column),
                 Err(_) => {
                     let hint = did_you_mean(&name.text, columns.iter().map(|column| column.name.text.as_str()));
-                    let message = format!("PRIMARY KEY: table '{}' has no column '{}'{hint}", table.name.text, name.text);
+                    let message =
+                        format!("PRIMARY KEY: table '{}' has no column '{}'{hint}", table.name.text, name.text);
                     return self.refuse_name(name, message);
                 }
             }
@@ -133,7 +134,13 @@ impl<'a> Binder<'a> {
     }
 
     /// For each sink column what the query gives for it, cast to its type.
-    fn values(&mut self, insert: &Insert, table: &Table, columns: &[SinkColumn<'_>], relation: &Relation) -> Bound<Vec<Expr>> {
+    fn values(
+        &mut self,
+        insert: &Insert,
+        table: &Table,
+        columns: &[SinkColumn<'_>],
+        relation: &Relation,
+    ) -> Bound<Vec<Expr>> {
         let targets = self.target_columns(insert, table, columns)?;
         if targets.len() != relation.columns.len() {
             let cause = format!("different number of columns, {} and {}", relation.columns.len(), targets.len());
@@ -182,7 +189,8 @@ impl<'a> Binder<'a> {
                 Ok(column) => targets.push(column),
                 Err(_) => {
                     let hint = did_you_mean(&name.text, columns.iter().map(|column| column.name.text.as_str()));
-                    let message = format!("table '{}' has no column '{}' to write to{hint}", table.name.text, name.text);
+                    let message =
+                        format!("table '{}' has no column '{}' to write to{hint}", table.name.text, name.text);
                     return self.refuse_name(name, message);
                 }
             }
@@ -197,7 +205,14 @@ impl<'a> Binder<'a> {
         Ok(targets)
     }
 
-    fn mismatch<T>(&mut self, insert: &Insert, table: &Table, columns: &[SinkColumn<'_>], relation: &Relation, cause: &str) -> Bound<T> {
+    fn mismatch<T>(
+        &mut self,
+        insert: &Insert,
+        table: &Table,
+        columns: &[SinkColumn<'_>],
+        relation: &Relation,
+        cause: &str,
+    ) -> Bound<T> {
         let query: Vec<String> = relation
             .columns
             .iter()

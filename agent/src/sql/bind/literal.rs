@@ -62,7 +62,9 @@ impl Binder<'_> {
                 timestamp(&written).map(|micros| constant(Value::Int(micros), Type::Timestamp(fraction)))
             }
             other => {
-                let message = format!("a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text");
+                let message = format!(
+                    "a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text"
+                );
                 return self.refuse(span, message);
             }
         };
@@ -78,7 +80,8 @@ impl Binder<'_> {
             return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
         let ast::Value::SingleQuotedString(written) = &value.value else {
-            return self.refuse(span, format!("write the interval's value between quotes: INTERVAL '{}' …", value.value));
+            return self
+                .refuse(span, format!("write the interval's value between quotes: INTERVAL '{}' …", value.value));
         };
         let Some(unit) = interval.leading_field.as_ref() else {
             return self.refuse(span, format!("the interval needs a unit, such as INTERVAL '{written}' MINUTE"));
@@ -110,7 +113,8 @@ fn number(digits: &str) -> Option<Expr> {
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = digits.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = digits?;
-    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    (digits.len() % 2 == 0)
+        .then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 fn date(text: &str) -> Option<i64> {

@@ -68,9 +68,7 @@ fn written(value: &Value, ty: &Type) -> String {
         (Value::Int(x), Type::TimestampLtz(_)) => format!("{}Z", written_stamp(*x)),
         (Value::Int(x), Type::IntervalMonths) => format!("P{x}M"),
         (Value::Int(x), Type::IntervalTime) => format!("PT{}H", x / 3_600_000_000),
-        (Value::Array(items), Type::Array(of)) => {
-            list(items.iter().map(|item| written(item, of)).collect(), "[", "]")
-        }
+        (Value::Array(items), Type::Array(of)) => list(items.iter().map(|item| written(item, of)).collect(), "[", "]"),
         (Value::Map(entries), Type::Map(k, v)) => {
             let mut parts: Vec<String> =
                 entries.iter().map(|(key, value)| format!("{}={}", written(key, k), written(value, v))).collect();

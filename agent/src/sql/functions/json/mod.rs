@@ -50,9 +50,7 @@ fn is_scalar(json: &RawValue) -> bool {
 }
 
 fn is_json(is: fn(&RawValue) -> bool, wanted: bool) -> Kernel {
-    rows_with(OnNull::Call, move |args| {
-        Some((!args.is_null(0) && path::parse(args.text(0)).is_some_and(is)) == wanted)
-    })
+    rows_with(OnNull::Call, move |args| Some((!args.is_null(0) && path::parse(args.text(0)).is_some_and(is)) == wanted))
 }
 
 /// A path: compiled once if it is a literal.

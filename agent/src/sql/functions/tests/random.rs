@@ -62,9 +62,7 @@ fn value(ty: &Type) -> BoxedStrategy<Value> {
         Type::Varbinary(_) => prop::collection::vec(any::<u8>(), 0..6).prop_map(|b| Value::Bytes(b.into())).boxed(),
         Type::Array(of) => prop::collection::vec(value(of), 0..3).prop_map(Value::Array).boxed(),
         Type::Map(k, v) => prop::collection::vec((value(k), value(v)), 0..3).prop_map(Value::Map).boxed(),
-        Type::Row(fields) => {
-            fields.iter().map(|(_, ty)| value(ty)).collect::<Vec<_>>().prop_map(Value::Row).boxed()
-        }
+        Type::Row(fields) => fields.iter().map(|(_, ty)| value(ty)).collect::<Vec<_>>().prop_map(Value::Row).boxed(),
         _ => prop_oneof![any::<i64>(), -100_000..100_000_i64, Just(1_580_466_030_123_000)].prop_map(Value::Int).boxed(),
     };
     prop_oneof![1 => Just(Value::Null), 7 => some].boxed()
