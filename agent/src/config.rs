@@ -23,7 +23,7 @@ use toml_edit::Document;
 use crate::job::{
     self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, View, syntax_problem, with_file,
 };
-use crate::plan::{Durability, Plan};
+use crate::plan::{Durability, JobPlan, Plan};
 
 const DIALECT: &Dialect = &[
     ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer"]),
@@ -164,6 +164,7 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
     for file in files {
         let (plan, more) = job::examine(&file, &datasources, view);
         problems.extend(more);
+        let plan = only_ships(&file, plan, &mut problems);
         found.push(Found { file, plan });
     }
     refuse_doubles(&mut found, &mut problems);
@@ -176,10 +177,26 @@ pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<Plan>, Problems> {
     let mut found = Vec::new();
     for file in files {
         let plan = job::load(file).map_err(|more| problems.extend(more)).ok();
+        let plan = only_ships(file, plan, &mut problems);
         found.push(Found { file: file.clone(), plan });
     }
     refuse_doubles(&mut found, &mut problems);
     problems.refuse_or(Some(found.into_iter().filter_map(|found| found.plan).collect()))
+}
+
+/// The plan of a job that ships lines; a query's is refused, since no pipeline runs it yet.
+pub(crate) fn only_ships(file: &Path, plan: Option<JobPlan>, problems: &mut Problems) -> Option<Plan> {
+    match plan? {
+        JobPlan::Ship(plan) => Some(*plan),
+        JobPlan::Query(query) => {
+            let tables = query.tables.iter().map(|table| table.name.clone()).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "nothing is wrong with this script (it reads {tables}), but SQL jobs can't be run in this version"
+            );
+            problems.push(Problem::of_file(file.display().to_string(), message));
+            None
+        }
+    }
 }
 
 /// Every `*.toml` of the folder but hidden ones and the datasources, by name.

@@ -10,11 +10,11 @@ const FOR_ALL: &[&str] = &["record", "plan", "metrics"];
 /// What else a room may import. `pipeline`, `control` and `commands` see all rooms; `lib.rs` and `main.rs` are doors.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("record", &[]),
-    ("plan", &[]),
+    ("plan", &["sql"]),
     ("metrics", &[]),
     ("log", &["config"]),
     ("config", &["job"]),
-    ("job", &["config"]),
+    ("job", &["config", "sql"]),
     ("source", &[]),
     ("decode", &[]),
     ("encode", &[]),
@@ -36,7 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["agent/src/deliver/"]),
     ("flate2", &["agent/src/record/gzip.rs", "tests/"]),
     ("toml_edit", &["agent/src/job/", "agent/src/config"]),
-    ("strsim", &["agent/src/job/", "agent/src/config"]),
+    ("strsim", &["agent/src/job/", "agent/src/config", "agent/src/sql/"]),
     ("humantime", &["agent/src/job/", "agent/src/config", "cli/"]),
     ("clap", &["agent/src/main.rs", "agent/src/commands/", "cli/"]),
     ("hyper", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),

@@ -130,6 +130,7 @@ impl Examined {
             }
             let (plan, problems) = job::examine(file, datasources, OWN_VIEW);
             self.problems.extend(problems);
+            let plan = config::only_ships(file, plan, &mut self.problems);
             self.jobs.push(Found { file: file.clone(), plan });
         }
         config::refuse_doubles(&mut self.jobs, &mut self.problems);
@@ -219,7 +220,7 @@ mod tests {
         write(folder.path(), "jobs.d/a.toml", "[sorce]\n");
         write(folder.path(), "jobs.d/b.toml", &JOB.replace("index", "indx"));
         write(folder.path(), "jobs.d/c.toml", "id = \"same\"\n".to_owned().as_str());
-        let files = ["jobs.d/a.toml", "jobs.d/b.toml", "jobs.d/c.sql", "jobs.d/absent.toml"];
+        let files = ["jobs.d/a.toml", "jobs.d/b.toml", "jobs.d/c.json", "jobs.d/absent.toml"];
         let (well, out, err) = run(folder.path(), &files, "absent");
         assert!(!well);
         assert_eq!(out, "");
@@ -227,12 +228,24 @@ mod tests {
             "F/jobs.d/a.toml:1:2: unknown section [sorce]; did you mean \"source\"?",
             "F/jobs.d/a.toml: the section [sink] is missing;",
             "F/jobs.d/b.toml:7:1: unknown key \"indx\" in [sink]; did you mean \"index\"?",
-            "F/jobs.d/c.sql: this version runs native TOML jobs (*.toml)",
+            "F/jobs.d/c.json: this version runs native TOML jobs (*.toml) and Flink SQL (*.sql)",
             "F/jobs.d/absent.toml: can't be read: No such file",
             "\n6 problems\n",
         ] {
             assert!(err.contains(expected), "{expected} is not in:\n{err}");
         }
+    }
+
+    #[test]
+    fn a_script_is_checked_and_not_run() {
+        let folder = folder();
+        let script = "CREATE TABLE s (a INT) WITH ('connector'='filesystem', 'path'='/x', 'format'='json');\n\
+            CREATE TABLE t (a INT) WITH ('connector'='print');\nINSERT INTO t SELECT a FROM s";
+        write(folder.path(), "jobs.d/good.sql", script);
+        write(folder.path(), "jobs.d/bad.sql", &script.replace("FROM", "FORM"));
+        let (well, _, err) = run(folder.path(), &["jobs.d/good.sql", "jobs.d/bad.sql"], "absent");
+        assert!(!well && err.contains("good.sql: nothing is wrong with this script (it reads s)"), "{err}");
+        assert!(err.contains("bad.sql:3:24: FORM is not understood here; did you mean FROM?"), "{err}");
     }
 
     #[test]

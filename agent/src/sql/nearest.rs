@@ -9,7 +9,8 @@ pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
-        .filter(|(distance, _)| *distance <= reach)
+        // A name of one letter is one change away from every other one.
+        .filter(|(distance, _)| *distance <= reach && *distance < folded.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

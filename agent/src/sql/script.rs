@@ -69,6 +69,8 @@ pub(crate) struct TableColumn {
 }
 
 #[derive(Clone, Debug)]
+// There are a few of them for each script: room does not matter.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum ColumnKind {
     Physical(Type),
     /// `name AS expression`.

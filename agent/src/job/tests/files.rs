@@ -9,12 +9,19 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
+fn ship(job: Result<JobPlan, Problems>) -> Plan {
+    match job {
+        Ok(JobPlan::Ship(plan)) => *plan,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn relative_paths_start_from_the_job_files_folder() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "key", "hunter2\n");
     let text = SMALLEST.replace("/var/log/nginx/", "logs/") + "api_key = \"${file:key}\"\n";
-    let plan = load(&write(folder.path(), "web.toml", &text)).unwrap();
+    let plan = ship(load(&write(folder.path(), "web.toml", &text)));
     assert_eq!(plan.id, "web");
     let SourcePlan::File(files) = plan.source else { panic!("a file source") };
     assert_eq!(files.paths, [format!("{}/logs/*.log", folder.path().display())]);
@@ -25,9 +32,12 @@ fn relative_paths_start_from_the_job_files_folder() {
 #[test]
 fn a_file_of_another_dialect_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["a.sql", "a.json", "a.properties", "a"] {
+    for name in ["a.json", "a.properties", "a"] {
         let problems = load(&write(folder.path(), name, SMALLEST)).unwrap_err();
-        let expected = format!("{}/{name}: this version runs native TOML jobs (*.toml)\n", folder.path().display());
+        let expected = format!(
+            "{}/{name}: this version runs native TOML jobs (*.toml) and Flink SQL (*.sql)\n",
+            folder.path().display()
+        );
         assert_eq!(problems.to_string(), expected);
     }
 }
@@ -42,7 +52,7 @@ fn a_job_takes_its_connection_from_the_datasources_beside_it() {
 
     let good = "[prod]\ntype = \"elasticsearch\"\nendpoint = \"https://es:9200\"\nuser = \"u\"\npassword = \"p\"\n";
     write(folder.path(), "datasources.toml", good);
-    let plan = load(&job).unwrap();
+    let plan = ship(load(&job));
     assert_eq!(plan.sink.endpoints, ["https://es:9200"]);
     assert!(matches!(plan.sink.auth, Auth::Basic { .. }));
 

@@ -1,11 +1,13 @@
 //! The promises of the room, on texts and on real files: every key (`keys.rs`), what an operator reads after a
-//! mistake (`mistakes.rs`), that no secret is ever shown and nothing panics (`secrets.rs`), files (`files.rs`).
+//! mistake (`mistakes.rs`, `scripts.rs` for SQL), that no secret is ever shown and nothing panics (`secrets.rs`), files (`files.rs`).
 
 use super::*;
+use crate::plan::Plan;
 
 mod files;
 mod keys;
 mod mistakes;
+mod scripts;
 mod secrets;
 
 const SMALLEST: &str = r#"

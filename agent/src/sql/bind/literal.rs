@@ -62,9 +62,7 @@ impl Binder<'_> {
                 timestamp(&written).map(|micros| constant(Value::Int(micros), Type::Timestamp(fraction)))
             }
             other => {
-                let message = format!(
-                    "a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text"
-                );
+                let message = format!("a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text");
                 return self.refuse(span, message);
             }
         };
@@ -79,9 +77,8 @@ impl Binder<'_> {
         let ast::Expr::Value(value) = &*interval.value else {
             return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
-        let ast::Value::SingleQuotedString(written) = &value.value else {
-            return self
-                .refuse(span, format!("write the interval's value between quotes: INTERVAL '{}' …", value.value));
+        let (ast::Value::SingleQuotedString(written) | ast::Value::Number(written, _)) = &value.value else {
+            return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
         let Some(unit) = interval.leading_field.as_ref() else {
             return self.refuse(span, format!("the interval needs a unit, such as INTERVAL '{written}' MINUTE"));
@@ -113,8 +110,7 @@ fn number(digits: &str) -> Option<Expr> {
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = digits.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = digits?;
-    (digits.len() % 2 == 0)
-        .then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 fn date(text: &str) -> Option<i64> {

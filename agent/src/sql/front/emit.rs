@@ -22,7 +22,7 @@ pub(super) fn position(tokens: &[TokenWithSpan]) -> Option<usize> {
         let follows = |word: &&str| next.is_some_and(|next| is_word(next, word));
         depth == 0
             && is_word(&token.token, "EMIT")
-            && ["WITH", "WITHOUT", "STREAM", "CHANGES", "ON"].iter().any(|w| follows(&w))
+            && ["WITH", "WITHOUT", "STREAM", "CHANGES", "ON"].iter().any(follows)
     })
 }
 

@@ -11,6 +11,7 @@ use super::words::skip_item;
 /// Behind the word WITH; goes on behind what is wrong.
 pub(super) fn with(parser: &mut Parser<'_>, errors: &mut Vec<SqlError>) -> Vec<Setting> {
     let mut options: Vec<Setting> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
     if !parser.consume_token(&Token::LParen) {
         errors.push(expected(parser, "\"(\" and the table's options"));
         return options;
@@ -18,8 +19,7 @@ pub(super) fn with(parser: &mut Parser<'_>, errors: &mut Vec<SqlError>) -> Vec<S
     while !parser.consume_token(&Token::RParen) {
         match option(parser) {
             Ok(option) => {
-                let twice = options.iter().any(|other| other.key.text == option.key.text);
-                if twice {
+                if !seen.insert(option.key.text.clone()) {
                     errors.push(twice_given(&option.key));
                 }
                 options.push(option);

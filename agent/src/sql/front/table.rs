@@ -40,6 +40,7 @@ pub(super) fn create(parser: &mut Parser<'_>, context: Context<'_>, errors: &mut
         partitioned_by: Vec::new(),
         options: Vec::new(),
     };
+    let before = errors.len();
     if parser.consume_token(&Token::LParen) {
         while !parser.consume_token(&Token::RParen) {
             if let Err(e) = element(parser, &mut table, context) {
@@ -51,8 +52,9 @@ pub(super) fn create(parser: &mut Parser<'_>, context: Context<'_>, errors: &mut
             }
         }
     }
+    let whole = errors.len() == before;
     let like = clauses(parser, &mut table, errors)?;
-    if like.is_none() {
+    if like.is_none() && whole {
         check_names(&table, errors);
     }
     Ok(Created { table, like })
@@ -209,9 +211,9 @@ pub(super) fn check_names(table: &Table, errors: &mut Vec<SqlError>) {
         let length = u32::try_from(name.text.chars().count()).unwrap_or(1);
         SqlError { place: name.place, length: length + if name.quoted { 2 } else { 0 }, message }
     };
-    for (i, column) in table.columns.iter().enumerate() {
-        let before = table.columns.get(..i).unwrap_or_default();
-        if before.iter().any(|other| other.name.text == column.name.text) {
+    let mut seen = std::collections::HashSet::new();
+    for column in &table.columns {
+        if !seen.insert(&column.name.text) {
             errors.push(said(&column.name, format!("the table has two columns {}", column.name.text)));
         }
     }

@@ -10,8 +10,6 @@ use super::super::script::{Place, SqlError};
 pub(super) struct Text {
     pub(super) text: String,
     shifts: Vec<Shift>,
-    /// Byte offsets of the beginnings of lines: of `text`, and of the script as written.
-    lines: Vec<usize>,
     written: String,
 }
 
@@ -54,7 +52,7 @@ const FOREIGN: &[(char, char)] = &[
 pub(super) fn prepare(script: &str, variables: &dyn Fn(&str) -> Option<String>) -> (Text, Vec<SqlError>) {
     let mut errors = Vec::new();
     let mut text = Text::new(script);
-    let mut scan = Scan { state: In::Code, suspect: None, statement: 0, wrong: Vec::new() };
+    let mut scan = Scan { state: In::Code, suspect: None, ends: Vec::new(), wrong: Vec::new() };
     let mut rest = script.char_indices().peekable();
     let mut escaped = false;
     while let Some((offset, c)) = rest.next() {
@@ -67,18 +65,21 @@ pub(super) fn prepare(script: &str, variables: &dyn Fn(&str) -> Option<String>) 
             let until = offset + name.len() + 3;
             match variables(name) {
                 Some(value) => text.insert(&mut scan, &value, offset, until),
-                None => errors.push(undefined(script, offset, name)),
+                // The word stands in for it, so that what follows is not blamed.
+                None => {
+                    errors.push(undefined(script, offset, name));
+                    text.insert(&mut scan, "undefined", offset, until);
+                }
             }
             while rest.next_if(|(next, _)| *next < until).is_some() {}
             continue;
         }
         escaped = c == '$' && !escaped;
-        scan.step(text.text.len(), c, behind);
-        text.text.push(if c == '\u{feff}' { ' ' } else { c });
+        let meant = scan.step(text.text.len(), c, behind);
+        text.push(meant, offset, offset + c.len_utf8());
     }
-    text.lines = line_starts(&text.text);
-    let end = scan.finish(&mut text);
-    for (offset, length, message) in scan.wrong {
+    let end = scan.finish(&text);
+    for (offset, length, message) in scan.wrong.into_iter().take(super::MOST_ERRORS) {
         errors.push(SqlError { place: text.place_of(offset), length, message });
     }
     text.text.truncate(end);
@@ -104,14 +105,14 @@ struct Scan {
     state: In,
     /// The first literal that looks as if its closing quote were another's opening one.
     suspect: Option<(usize, char)>,
-    /// Where the statement begins.
-    statement: usize,
+    /// Behind each `;` that ends a statement.
+    ends: Vec<usize>,
     wrong: Vec<(usize, u32, String)>,
 }
 
 impl Scan {
-    /// `behind`: `c` and what follows it.
-    fn step(&mut self, offset: usize, c: char, behind: &str) {
+    /// `behind`: `c` and what follows it. Gives the character that was meant.
+    fn step(&mut self, offset: usize, c: char, behind: &str) -> char {
         match self.state {
             In::Code if behind.starts_with("--") => self.state = In::LineComment,
             In::Code if behind.starts_with("/*") => self.state = In::BlockComment(offset),
@@ -121,11 +122,15 @@ impl Scan {
                 self.wrong.push((offset, 1, message.to_owned()));
                 self.state = In::Quotes(c, offset);
             }
-            In::Code if c == ';' => self.statement = offset + 1,
+            In::Code if c == ';' => self.ends.push(offset + 1),
             In::Code => {
                 if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == c) {
-                    let meant = if *meant == ' ' { "a blank".to_owned() } else { meant.to_string() };
-                    self.wrong.push((offset, 1, format!("\"{c}\" is no mark of SQL; write {meant}")));
+                    let said = if *meant == ' ' { "a blank".to_owned() } else { meant.to_string() };
+                    self.wrong.push((offset, 1, format!("\"{c}\" is no mark of SQL; write {said}")));
+                    if *meant == '\'' {
+                        self.state = In::Quotes('\'', offset);
+                    }
+                    return *meant;
                 }
             }
             // Two in a row are one inside: close and open again does the same.
@@ -144,10 +149,11 @@ impl Scan {
             In::BlockComment(start) if behind.starts_with("*/") && offset > start + 1 => self.state = In::Code,
             In::Quotes(..) | In::LineComment | In::BlockComment(_) => {}
         }
+        if c == '\u{feff}' { ' ' } else { c }
     }
 
     /// The end of what can be cut into tokens.
-    fn finish(&mut self, text: &mut Text) -> usize {
+    fn finish(&mut self, text: &Text) -> usize {
         let (start, message) = match self.state {
             In::Code | In::LineComment => return text.text.len(),
             In::Quotes(quote, start) => {
@@ -158,28 +164,31 @@ impl Scan {
         };
         self.wrong.push((start, 1, message));
         // Statements before the one with the open quote are whole.
-        let before = text.text.get(..start).unwrap_or_default();
-        before.rfind(';').map_or(0, |end| end + 1).min(self.statement.max(1))
+        self.ends.iter().rev().find(|end| **end <= start).copied().unwrap_or(0)
     }
 }
 
 impl Text {
     fn new(script: &str) -> Text {
-        Text {
-            text: String::with_capacity(script.len()),
-            shifts: Vec::new(),
-            lines: Vec::new(),
-            written: script.to_owned(),
-        }
+        Text { text: String::with_capacity(script.len()), shifts: Vec::new(), written: script.to_owned() }
     }
 
     fn insert(&mut self, scan: &mut Scan, value: &str, from: usize, until: usize) {
         let start = self.text.len();
         for (offset, c) in value.char_indices() {
-            scan.step(self.text.len(), c, value.get(offset..).unwrap_or_default());
-            self.text.push(c);
+            let meant = scan.step(self.text.len(), c, value.get(offset..).unwrap_or_default());
+            self.text.push(meant);
         }
         self.shifts.push(Shift { start, end: self.text.len(), from, until });
+    }
+
+    /// One character, which may stand for a longer one.
+    fn push(&mut self, c: char, from: usize, until: usize) {
+        let start = self.text.len();
+        self.text.push(c);
+        if c.len_utf8() != until - from {
+            self.shifts.push(Shift { start, end: self.text.len(), from, until });
+        }
     }
 
     /// Tokens know their places in the script as written from here on.
@@ -187,21 +196,19 @@ impl Text {
         if self.shifts.is_empty() {
             return;
         }
-        let written = line_starts(&self.written);
+        let (mut here, mut there) = (Cursor::new(&self.text), Cursor::new(&self.written));
+        let mut shifts = self.shifts.iter().peekable();
+        let mut last: Option<&Shift> = None;
         for token in tokens {
-            let [start, end] = [token.span.start, token.span.end].map(|at| self.written_at(&written, at));
+            let [start, end] = [token.span.start, token.span.end].map(|at| {
+                let offset = here.to_place(at);
+                while let Some(shift) = shifts.next_if(|shift| shift.start <= offset) {
+                    last = Some(shift);
+                }
+                there.to_offset(original(last, offset))
+            });
             token.span = Span::new(start, end);
         }
-    }
-
-    fn written_at(&self, written: &[usize], at: Location) -> Location {
-        let line = usize::try_from(at.line.saturating_sub(1)).unwrap_or(usize::MAX);
-        let start = self.lines.get(line).copied().unwrap_or(self.text.len());
-        let column = usize::try_from(at.column.saturating_sub(1)).unwrap_or(0);
-        let rest = self.text.get(start..).unwrap_or_default();
-        let offset = start + rest.char_indices().nth(column).map_or(rest.len(), |(offset, _)| offset);
-        let Place { line, column } = place_at(&self.written, written, self.original(offset));
-        Location { line: line.into(), column: column.into() }
     }
 
     /// The place in the script as written of an offset in the text.
@@ -210,12 +217,55 @@ impl Text {
     }
 
     fn original(&self, offset: usize) -> usize {
-        let before = self.shifts.iter().take_while(|shift| shift.start <= offset).last();
-        match before {
-            None => offset,
-            Some(shift) if offset < shift.end => shift.from,
-            Some(shift) => shift.until + (offset - shift.end),
+        let after = self.shifts.partition_point(|shift| shift.start <= offset);
+        original(after.checked_sub(1).and_then(|last| self.shifts.get(last)), offset)
+    }
+}
+
+/// `before`: the last shift that begins at the offset or before it.
+fn original(before: Option<&Shift>, offset: usize) -> usize {
+    match before {
+        None => offset,
+        Some(shift) if offset < shift.end => shift.from,
+        Some(shift) => shift.until + (offset - shift.end),
+    }
+}
+
+/// Walks a text once, from place to place.
+struct Cursor<'t> {
+    rest: std::iter::Peekable<std::str::CharIndices<'t>>,
+    length: usize,
+    place: Location,
+}
+
+impl<'t> Cursor<'t> {
+    fn new(text: &'t str) -> Cursor<'t> {
+        Cursor { rest: text.char_indices().peekable(), length: text.len(), place: Location { line: 1, column: 1 } }
+    }
+
+    fn offset(&mut self) -> usize {
+        self.rest.peek().map_or(self.length, |(offset, _)| *offset)
+    }
+
+    fn step(&mut self) {
+        match self.rest.next() {
+            Some((_, '\n')) => self.place = Location { line: self.place.line + 1, column: 1 },
+            _ => self.place.column += 1,
         }
+    }
+
+    fn to_place(&mut self, at: Location) -> usize {
+        while self.rest.peek().is_some() && (self.place.line, self.place.column) < (at.line, at.column) {
+            self.step();
+        }
+        self.offset()
+    }
+
+    fn to_offset(&mut self, offset: usize) -> Location {
+        while self.offset() < offset.min(self.length) {
+            self.step();
+        }
+        self.place
     }
 }
 

@@ -69,56 +69,112 @@ fn hinted(before: &[TokenWithSpan]) -> String {
     }
 }
 
+/// Words that only a statement begins with, further behind.
+fn second_statement(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
+    const PAIRS: &[(&str, &str)] =
+        &[("INSERT", "INTO"), ("CREATE", "TABLE"), ("CREATE", "TEMPORARY"), ("CREATE", "VIEW")];
+    let found = tokens.windows(3).find(|three| {
+        let [before, first, second] = three else { return false };
+        let is = |(one, other): &(&str, &str)| is_word(&first.token, one) && is_word(&second.token, other);
+        !is_word(&before.token, "BEGIN") && PAIRS.iter().any(is)
+    });
+    found.and_then(|three| three.get(1))
+}
+
+/// A bracket or CASE that is open, and the operators since it or since the last comma at its level.
+struct Open<'t> {
+    token: &'t TokenWithSpan,
+    operators: usize,
+}
+
 /// Brackets match, and nothing is nested or chained beyond the caps.
 fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
-    // The bracket and the operators since it or since the last comma at its level.
-    let mut open: Vec<(&TokenWithSpan, usize)> = Vec::new();
-    let (mut top, mut chain) = (0_usize, 0_usize);
+    if let Some(second) = second_statement(tokens) {
+        let shown = show(&second.token);
+        return Err(at(second.span, format!("another statement begins here; is a ; missing before {shown}?")));
+    }
+    let mut open: Vec<Open<'_>> = Vec::new();
+    let (mut top, mut chain, mut brackets) = (0_usize, 0_usize, 0_usize);
     for token in tokens {
-        match &token.token {
-            Token::LParen | Token::LBracket => {
-                open.push((token, 0));
-                if open.len() > DEEPEST {
-                    let message = format!("brackets are nested more than {DEEPEST} deep; put inner parts into views");
-                    return Err(at(token.span, message));
-                }
+        let opens = matches!(token.token, Token::LParen | Token::LBracket);
+        if opens || is_word(&token.token, "CASE") {
+            brackets += usize::from(opens);
+            open.push(Open { token, operators: 0 });
+            if brackets > DEEPEST {
+                let message = format!("brackets are nested more than {DEEPEST} deep; put inner parts into views");
+                return Err(at(token.span, message));
             }
-            Token::RParen | Token::RBracket => {
-                let wanted = if token.token == Token::RParen { Token::LParen } else { Token::LBracket };
-                match open.pop() {
-                    Some((bracket, count)) if bracket.token == wanted => chain -= count,
-                    Some((bracket, _)) => {
-                        return Err(at(bracket.span, format!("this {} is never closed", show(&bracket.token))));
-                    }
-                    None => {
-                        let message = format!("this {} closes a bracket that was never opened", show(&token.token));
-                        return Err(at(token.span, message));
-                    }
-                }
+        } else if matches!(token.token, Token::RParen | Token::RBracket) {
+            // A CASE without END is the parser's to report.
+            while let Some(case) = open.pop_if(|last| is_word(&last.token.token, "CASE")) {
+                chain -= case.operators;
             }
-            Token::Comma => {
-                let count = open.last_mut().map_or(&mut top, |(_, count)| count);
-                chain -= std::mem::take(count);
-            }
-            Token::SingleQuotedString(_) | Token::Number(..) => {}
-            // Case branches lie side by side; every other word or sign may be an operator that makes the tree deeper.
-            word if ["WHEN", "THEN", "ELSE"].iter().any(|w| is_word(word, w)) => {}
-            Token::Word(word) if word.keyword == sqlparser::keywords::Keyword::NoKeyword => {}
-            _ => {
-                *open.last_mut().map_or(&mut top, |(_, count)| count) += 1;
-                chain += 1;
-                if chain > LONGEST_CHAIN {
-                    let message = format!(
-                        "more than {LONGEST_CHAIN} operators in one expression; write IN (…), or put parts into views"
-                    );
-                    return Err(at(token.span, message));
-                }
+            chain -= close(&mut open, token)?;
+            brackets -= 1;
+        } else if is_word(&token.token, "END") {
+            let case = open.pop_if(|last| is_word(&last.token.token, "CASE"));
+            chain -= case.map_or(0, |case| case.operators);
+        } else if is_border(&token.token) {
+            let operators = open.last_mut().map_or(&mut top, |last| &mut last.operators);
+            chain -= std::mem::take(operators);
+        } else if is_operator(&token.token) {
+            *open.last_mut().map_or(&mut top, |last| &mut last.operators) += 1;
+            chain += 1;
+            if chain > LONGEST_CHAIN {
+                let advice = "write IN (…), or put parts into views";
+                return Err(at(token.span, format!("more than {LONGEST_CHAIN} operators in one expression; {advice}")));
             }
         }
     }
-    match open.last() {
-        Some((bracket, _)) => Err(at(bracket.span, format!("this {} is never closed", show(&bracket.token)))),
+    match open.iter().rev().find(|open| !is_word(&open.token.token, "CASE")) {
+        Some(Open { token, .. }) => Err(at(token.span, format!("this {} is never closed", show(&token.token)))),
         None => Ok(()),
+    }
+}
+
+/// Closes the last bracket; gives its operators.
+fn close(open: &mut Vec<Open<'_>>, token: &TokenWithSpan) -> Result<usize, SqlError> {
+    let wanted = if token.token == Token::RParen { Token::LParen } else { Token::LBracket };
+    match open.pop() {
+        Some(last) if last.token.token == wanted => Ok(last.operators),
+        Some(last) => Err(at(last.token.span, format!("this {} is never closed", show(&last.token.token)))),
+        None => Err(at(token.span, format!("this {} closes a bracket that was never opened", show(&token.token)))),
+    }
+}
+
+/// What stands on its two sides lies side by side in the tree.
+fn is_border(token: &Token) -> bool {
+    *token == Token::Comma || ["WHEN", "THEN", "ELSE"].iter().any(|word| is_word(token, word))
+}
+
+/// May make the tree deeper by one.
+fn is_operator(token: &Token) -> bool {
+    const WORDS: &[&str] = &[
+        "AND",
+        "OR",
+        "NOT",
+        "IS",
+        "LIKE",
+        "SIMILAR",
+        "BETWEEN",
+        "IN",
+        "UNION",
+        "EXCEPT",
+        "INTERSECT",
+        "MINUS",
+        "COLLATE",
+        "AT",
+        "ESCAPE",
+        "OVERLAPS",
+        "DIV",
+        "RLIKE",
+        "REGEXP",
+        "OVER",
+    ];
+    match token {
+        Token::Word(_) => WORDS.iter().any(|word| is_word(token, word)),
+        Token::SingleQuotedString(_) | Token::Number(..) | Token::Period | Token::Colon => false,
+        _ => true,
     }
 }
 
@@ -159,6 +215,12 @@ fn hints(text: &str, span: Span, table: &str, dialect: &dyn Dialect) -> Result<V
                 Some((token, span)) => value(token, span).ok_or_else(|| wrong(span))?,
                 None => return Err(wrong(here)),
             };
+            let mut key = key;
+            while rest.next_if(|(token, _)| **token == Token::Period).is_some() {
+                let (token, span) = rest.next().ok_or_else(|| wrong(here))?;
+                let part = value(token, span).ok_or_else(|| wrong(span))?;
+                key.text = format!("{}.{}", key.text, part.text);
+            }
             let mut setting = Setting { value: Name { text: String::new(), ..key.clone() }, key };
             if rest.next_if(|(token, _)| **token == Token::Eq).is_some() {
                 let (token, span) = rest.next().ok_or_else(|| wrong(here))?;

@@ -1,0 +1,5 @@
+-- 5:43 OPTIONS stands behind the name of a table, and x is none; did you mean s?
+CREATE TABLE s (a INT, b STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'filesystem', 'path' = '/var/log/app.log', 'format' = 'json');
+CREATE TABLE t (a INT, b STRING) WITH ('connector' = 'print');
+INSERT INTO t SELECT a, b FROM s AS x /*+ OPTIONS('path' = '/y') */;

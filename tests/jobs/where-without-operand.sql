@@ -1,0 +1,6 @@
+-- 6:10 expected an expression, found the end of the statement
+CREATE TABLE s (a INT, b STRING, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '5' SECOND)
+WITH ('connector' = 'filesystem', 'path' = '/var/log/app.log', 'format' = 'json');
+CREATE TABLE t (a INT, b STRING) WITH ('connector' = 'print');
+INSERT INTO t SELECT a, b FROM s
+WHERE a >;
