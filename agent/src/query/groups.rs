@@ -268,18 +268,25 @@ impl Groups {
             }
             return;
         }
-        let mut key = Vec::new();
+        // First all keys and hashes, then all look-ups: so the processor can wait for several at a time.
+        let mut keys = Vec::with_capacity(16 * rows.len());
+        let mut ends = Vec::with_capacity(rows.len());
         for row in rows {
-            key.clear();
-            columns.iter().for_each(|column| codec::put_cell(column, *row as usize, &mut key));
-            found.push(self.find_bytes(index, span, &key));
+            columns.iter().for_each(|column| codec::put_cell(column, *row as usize, &mut keys));
+            ends.push(keys.len());
+        }
+        let mut from = 0;
+        let spans = ends.iter().map(|end| (std::mem::replace(&mut from, *end), *end));
+        let hashed: Vec<(u64, &[u8])> = spans.map(|(from, to)| (xxh3_64(&keys[from..to]), &keys[from..to])).collect();
+        for (hash, key) in hashed {
+            found.push(self.find_bytes(index, span, hash, key));
         }
     }
 
     /// Finds or makes the group of an encoded key.
     pub(super) fn find_key(&mut self, index: &mut Index, span: Span, mut key: &[u8]) -> Option<u32> {
         match &self.keys {
-            Keys::Bytes(_) => Some(self.find_bytes(index, span, key)),
+            Keys::Bytes(_) => Some(self.find_bytes(index, span, xxh3_64(key), key)),
             Keys::Ints(..) => match codec::value(&mut key)? {
                 Value::Int(value) => Some(self.find_int(index, span, Some(value))),
                 Value::Null => Some(self.find_int(index, span, None)),
@@ -315,8 +322,7 @@ impl Groups {
         }
     }
 
-    fn find_bytes(&mut self, index: &mut Index, span: Span, key: &[u8]) -> u32 {
-        let hash = xxh3_64(key);
+    fn find_bytes(&mut self, index: &mut Index, span: Span, hash: u64, key: &[u8]) -> u32 {
         let upper = (hash >> 32) as u32;
         let Keys::Bytes(keys) = &self.keys else { return 0 };
         let same = |(half, group): &(u32, u32)| *half == upper && keys[*group as usize].bytes() == key;

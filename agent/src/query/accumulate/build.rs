@@ -31,9 +31,12 @@ impl Accumulator {
             },
             (Function::FirstValue | Function::LastValue, _) => State::Pick(Default::default()),
             (Function::ListAgg { .. }, Data::Text(_)) => State::List(Default::default()),
+            (Function::StddevPop | Function::StddevSamp | Function::VarPop | Function::VarSamp, Data::Int(_)) => {
+                State::IntMoments(Default::default())
+            }
             (
                 Function::StddevPop | Function::StddevSamp | Function::VarPop | Function::VarSamp,
-                Data::Int(_) | Data::Float(_) | Data::Double(_) | Data::Decimal(_),
+                Data::Float(_) | Data::Double(_) | Data::Decimal(_),
             ) => State::Moments(Default::default()),
             (Function::ApproxCountDistinct, _) => State::Distinct(Vec::new()),
             (Function::Percentile { .. }, Data::Int(_) | Data::Float(_) | Data::Double(_) | Data::Decimal(_)) => {
@@ -71,6 +74,7 @@ impl Accumulator {
             State::Pick(f) => f.values.resize(slots, crate::record::Value::Null),
             State::List(f) => f.resize(slots),
             State::Moments(m) => m.resize(slots),
+            State::IntMoments(m) => m.resize(slots),
             State::Distinct(sketches) => sketches.resize(slots, Default::default()),
             State::Quantiles(sketches) => sketches.resize(slots, Default::default()),
             State::Collect(bags) => bags.resize(slots, Default::default()),
@@ -101,6 +105,7 @@ impl Accumulator {
             }
             State::List(f) => f.reset(group),
             State::Moments(m) => m.reset(group),
+            State::IntMoments(m) => m.reset(group),
             State::Distinct(sketches) => sketches[at] = Default::default(),
             State::Quantiles(sketches) => sketches[at] = Default::default(),
             State::Collect(bags) => bags[at] = Default::default(),
@@ -115,7 +120,7 @@ impl Accumulator {
             State::SumFloat(_) | State::BestFloat(_) => 5,
             State::SumDecimal(_) | State::BestDecimal(_) | State::BestText(_) => 17,
             State::MeanInt(_) | State::MeanDouble(_) => 16,
-            State::MeanDecimal(_) | State::Moments(_) => 24,
+            State::MeanDecimal(_) | State::Moments(_) | State::IntMoments(_) => 24,
             State::BestBool(_) => 2,
             State::Pick(_) => 33,
             State::List(_) => 25,

@@ -12,7 +12,7 @@ mod texts;
 use crate::record::{Column, Data, Type, Value};
 use crate::sql::plan::AggregateCall;
 
-use numbers::{Fold, Means, Moments, as_double, wrap};
+use numbers::{Fold, IntMoments, Means, Moments, as_double, wrap};
 use sketch::{Distinct, Quantiles};
 use texts::Bag;
 
@@ -47,6 +47,7 @@ enum State {
     Pick(Fold<Value>),
     List(Fold<String>),
     Moments(Moments),
+    IntMoments(IntMoments),
     Distinct(Vec<Distinct>),
     Quantiles(Vec<Quantiles>),
     Collect(Vec<Bag>),
@@ -94,6 +95,7 @@ impl Accumulator {
             (State::BestDouble(f), Data::Double(v)) => f.update(v, rows, groups, better(max)),
             (State::BestDecimal(f), Data::Decimal(v)) => f.update(v, rows, groups, better(max)),
             (State::BestText(f), Data::Text(v)) => self.heap += texts::best(f, v, rows, groups, max),
+            (State::IntMoments(m), Data::Int(v)) => m.update(v, rows, groups, &ty),
             (State::Moments(m), _) => {
                 let value = as_double(first, self.call.arg_types.first().unwrap_or(&Type::Double));
                 m.update(value, rows, groups);
@@ -153,6 +155,7 @@ impl Accumulator {
             State::Pick(f) => f.merge(into, from, |old, new| if max { new } else { old }),
             State::List(f) => f.merge(into, from, |old, new| old + &separator + &new),
             State::Moments(m) => m.merge(into, from),
+            State::IntMoments(m) => m.merge(into, from, &ty),
             State::Distinct(sketches) => {
                 let other = sketches[from as usize].clone();
                 sketches[into as usize].merge(&other);

@@ -249,3 +249,59 @@ impl Moments {
         (count > 0 && divisor > 0).then(|| (squares - sum * sum / count as f64) / divisor as f64)
     }
 }
+
+/// The same for integers, as Flink computes it: in the integers' own type, which wraps, with divisions that cut.
+#[derive(Debug, Default)]
+pub(super) struct IntMoments {
+    means: Means<i64>,
+    squares: Vec<i64>,
+}
+
+impl IntMoments {
+    pub(super) fn resize(&mut self, slots: usize) {
+        self.means.resize(slots);
+        self.squares.resize(slots, 0);
+    }
+
+    pub(super) fn reset(&mut self, group: u32) {
+        self.means.reset(group);
+        self.squares[group as usize] = 0;
+    }
+
+    pub(super) fn update(&mut self, values: &[i64], rows: &[u32], groups: &[u32], ty: &Type) {
+        for (row, group) in rows.iter().zip(groups) {
+            let (value, at) = (values[*row as usize], *group as usize);
+            self.means.sums[at] = wrap(self.means.sums[at].wrapping_add(value), ty);
+            self.means.counts[at] += 1;
+            self.squares[at] = wrap(self.squares[at].wrapping_add(value.wrapping_mul(value)), ty);
+        }
+    }
+
+    pub(super) fn merge(&mut self, into: u32, from: u32, ty: &Type) {
+        self.means.merge(into, from, |a, b| wrap(a.wrapping_add(b), ty));
+        let sum = self.squares[into as usize].wrapping_add(self.squares[from as usize]);
+        self.squares[into as usize] = wrap(sum, ty);
+    }
+
+    pub(super) fn put(&self, group: u32, out: &mut Vec<u8>) {
+        self.means.put(group, out, codec::put_signed);
+        codec::put_signed(self.squares[group as usize], out);
+    }
+
+    pub(super) fn load(&mut self, group: u32, input: &mut &[u8]) -> Option<()> {
+        self.means.load(group, input, codec::signed)?;
+        self.squares[group as usize] = codec::signed(input)?;
+        Some(())
+    }
+
+    pub(super) fn variance(&self, group: u32, sample: bool, ty: &Type) -> Option<i64> {
+        let at = group as usize;
+        let (sum, count) = (self.means.sums[at], self.means.counts[at]);
+        let divisor = if sample { count - 1 } else { count };
+        if count == 0 || divisor == 0 {
+            return None;
+        }
+        let mean_square = wrap(sum.wrapping_mul(sum), ty).wrapping_div(count);
+        Some(wrap(self.squares[at].wrapping_sub(mean_square), ty).wrapping_div(divisor))
+    }
+}

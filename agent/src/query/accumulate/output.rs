@@ -34,15 +34,17 @@ impl Accumulator {
             State::List(f) => texts(groups.iter().map(|group| f.get(*group).map(String::as_bytes))),
             State::Pick(f) => self.values(groups.iter().map(|group| f.values[at(group)].clone())),
             State::Moments(m) => {
-                let (sample, root) = match self.call.function {
-                    Function::StddevPop => (false, true),
-                    Function::StddevSamp => (true, true),
-                    Function::VarPop => (false, false),
-                    _ => (true, false),
-                };
+                let (sample, root) = self.spread();
                 let spread = |group: &u32| m.variance(*group, sample).map(|v| if root { v.sqrt() } else { v });
                 let (values, nulls) = split(groups.iter().map(spread));
                 self.doubles(values, nulls)
+            }
+            State::IntMoments(m) => {
+                let (sample, root) = self.spread();
+                let rooted = |v: i64| if root { (v as f64).sqrt() as i64 } else { v };
+                let spread = |group: &u32| m.variance(*group, sample, &self.call.ty).map(rooted);
+                let (values, nulls) = split(groups.iter().map(spread));
+                Column { data: Data::Int(values), nulls }
             }
             State::Distinct(sketches) => {
                 plain(Data::Int(groups.iter().map(|group| sketches[at(group)].estimate()).collect()))
@@ -53,6 +55,16 @@ impl Accumulator {
                 let bag = |group: &u32| Value::Map(bags[at(group)].pairs().iter().map(count).collect());
                 plain(Data::Values(groups.iter().map(bag).collect()))
             }
+        }
+    }
+
+    /// Whether the variance is a sample's, and whether its root is asked for.
+    fn spread(&self) -> (bool, bool) {
+        match self.call.function {
+            Function::StddevPop => (false, true),
+            Function::StddevSamp => (true, true),
+            Function::VarPop => (false, false),
+            _ => (true, false),
         }
     }
 

@@ -28,6 +28,7 @@ impl Accumulator {
             State::Pick(f) => codec::put_value(&f.values[at], out),
             State::List(f) => f.put(group, out, |x, out| codec::put_bytes(x.as_bytes(), out)),
             State::Moments(m) => m.put(group, out),
+            State::IntMoments(m) => m.put(group, out),
             State::Distinct(sketches) => sketches[at].put(out),
             State::Quantiles(sketches) => sketches[at].put(out),
             State::Collect(bags) => {
@@ -60,6 +61,7 @@ impl Accumulator {
             State::Pick(f) => load_value(f, group, input)?,
             State::List(f) => f.load(group, input, |input| String::from_utf8(codec::bytes(input)?.to_vec()).ok())?,
             State::Moments(m) => m.load(group, input)?,
+            State::IntMoments(m) => m.load(group, input)?,
             State::Distinct(sketches) => sketches[at] = Distinct::load(input)?,
             State::Quantiles(sketches) => sketches[at] = Quantiles::load(input)?,
             State::Collect(bags) => {

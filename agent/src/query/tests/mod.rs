@@ -1,6 +1,7 @@
 //! What the engine promises, against hand-computed tables and a naive reference.
 
 mod basics;
+mod behaviour;
 mod build;
 mod random;
 mod reference;
