@@ -10,8 +10,8 @@ use crate::record::{Type, Value};
 
 use super::expr::{Expr, ExprKind};
 use super::plan::{
-    Aggregate, AggregateCall, AggregateFunction, Changelog, Field, First, Node, NodeKind, Output, Query, Settings, Window,
-    WindowKind,
+    Aggregate, AggregateCall, AggregateFunction, Changelog, Field, First, Node, NodeKind, Output, Query, Settings,
+    Window, WindowKind,
 };
 
 /// Text of several lines, the outputs first, each node under what reads it. A node that several read is printed once
@@ -106,7 +106,11 @@ impl Explainer<'_> {
             return;
         }
         self.printed.push(number);
-        let mark = if self.readers.get(&number).is_some_and(|readers| *readers > 1) { format!("#{number} ") } else { String::new() };
+        let mark = if self.readers.get(&number).is_some_and(|readers| *readers > 1) {
+            format!("#{number} ")
+        } else {
+            String::new()
+        };
         for (i, text) in self.texts(node).into_iter().enumerate() {
             let text = if i == 0 { format!("{mark}{text}") } else { format!("  {text}") };
             self.line(depth, &text);
@@ -122,7 +126,11 @@ impl Explainer<'_> {
             NodeKind::Scan(scan) => {
                 let Some(scan) = self.query.scans.get(*scan) else { return vec!["scan".to_owned()] };
                 let columns: Vec<String> = scan.columns.iter().map(column).collect();
-                vec![format!("scan {}: {}", scan.name, if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") })]
+                vec![format!(
+                    "scan {}: {}",
+                    scan.name,
+                    if columns.is_empty() { "no columns".to_owned() } else { columns.join(", ") }
+                )]
             }
             NodeKind::Watermark { input, column, watermark } => {
                 let fields = self.fields(*input);
@@ -149,18 +157,24 @@ impl Explainer<'_> {
 
     fn aggregate(&self, node: &Node, aggregate: &Aggregate) -> Vec<String> {
         let below = self.fields(aggregate.input);
-        let keys = if aggregate.keys.is_empty() { "none, one row in all".to_owned() } else { listed(below, &aggregate.keys) };
+        let keys =
+            if aggregate.keys.is_empty() { "none, one row in all".to_owned() } else { listed(below, &aggregate.keys) };
         let calls = aggregate.calls.iter().zip(node.fields.iter().skip(aggregate.keys.len()));
         let calls: Vec<String> =
             calls.map(|(call, field)| format!("{} {} as {}", call_text(call, below), call.ty, field.name)).collect();
-        let head = if calls.is_empty() { "aggregate (distinct keys)".to_owned() } else { format!("aggregate {}", calls.join(", ")) };
+        let head = if calls.is_empty() {
+            "aggregate (distinct keys)".to_owned()
+        } else {
+            format!("aggregate {}", calls.join(", "))
+        };
         let mut lines = vec![head];
         if let Some(window) = &aggregate.window {
             lines.push(format!("window: {}", window_text(window, below)));
             lines.push(format!("state: by {keys}, until the window closes"));
         } else {
             let ttl = self.query.settings.state_ttl;
-            let kept = if ttl.is_zero() { "for ever".to_owned() } else { format!("{} after the last change", duration(ttl)) };
+            let kept =
+                if ttl.is_zero() { "for ever".to_owned() } else { format!("{} after the last change", duration(ttl)) };
             lines.push(format!("state: by {keys}, kept {kept}"));
         }
         if let Some(early) = aggregate.early {
@@ -242,12 +256,10 @@ fn call_text(call: &AggregateCall, below: &[Field]) -> String {
     let args = if call.args.is_empty() { "*".to_owned() } else { listed(below, &call.args) };
     let more = match &call.function {
         AggregateFunction::ListAgg { separator } => format!(", '{separator}'"),
-        AggregateFunction::Percentile { fractions } => {
-            fractions.iter().fold(String::new(), |mut text, fraction| {
-                let _ = write!(text, ", {fraction}");
-                text
-            })
-        }
+        AggregateFunction::Percentile { fractions } => fractions.iter().fold(String::new(), |mut text, fraction| {
+            let _ = write!(text, ", {fraction}");
+            text
+        }),
         _ => String::new(),
     };
     let filter = call.filter.map_or_else(String::new, |filter| format!(" FILTER (WHERE {})", name(below, filter)));
@@ -281,7 +293,9 @@ fn window_text(window: &Window, below: &[Field]) -> String {
         WindowKind::Hop { slide, size } => format!("HOP of {} every {}", of(*size), of(*slide)),
         WindowKind::Cumulate { step, size } => format!("CUMULATE up to {} in steps of {}", of(*size), of(*step)),
         WindowKind::Session { gap } => format!("SESSION with a gap of {}", of(*gap)),
-        WindowKind::Given { start, end } => return format!("given by {} and {}", name(below, *start), name(below, *end)),
+        WindowKind::Given { start, end } => {
+            return format!("given by {} and {}", name(below, *start), name(below, *end));
+        }
     };
     let offset = match window.offset {
         0 => String::new(),
@@ -294,14 +308,17 @@ fn window_text(window: &Window, below: &[Field]) -> String {
 /// `90 s`, `1 h`: the greatest unit that it is a whole number of.
 fn duration(duration: Duration) -> String {
     let micros = duration.as_micros();
-    let units = [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
+    let units =
+        [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
     let unit = units.into_iter().find(|(size, _)| micros % size == 0 && micros > 0);
     unit.map_or_else(|| "0 s".to_owned(), |(size, name)| format!("{} {name}", micros / size))
 }
 
 /// An expression as SQL, columns by name.
 fn text(expr: &Expr, below: &[Field]) -> String {
-    let all = |parts: &[Expr], separator: &str| parts.iter().map(|part| text(part, below)).collect::<Vec<_>>().join(separator);
+    let all = |parts: &[Expr], separator: &str| {
+        parts.iter().map(|part| text(part, below)).collect::<Vec<_>>().join(separator)
+    };
     match &expr.kind {
         ExprKind::Column(column) => name(below, *column),
         ExprKind::Literal(value) => literal(value, &expr.ty),
@@ -335,7 +352,9 @@ fn literal(value: &Value, ty: &Type) -> String {
             format!("INTERVAL {sign}{}", duration(Duration::from_micros(micros.unsigned_abs())))
         }
         Value::Int(months) if *ty == Type::IntervalMonths => format!("INTERVAL {months} months"),
-        Value::Int(value) if !matches!(ty, Type::TinyInt | Type::SmallInt | Type::Int | Type::BigInt) => format!("{ty} {value}"),
+        Value::Int(value) if !matches!(ty, Type::TinyInt | Type::SmallInt | Type::Int | Type::BigInt) => {
+            format!("{ty} {value}")
+        }
         Value::Int(value) => value.to_string(),
         Value::Float(value) => value.to_string(),
         Value::Double(value) => value.to_string(),
@@ -365,7 +384,9 @@ fn settings(settings: &Settings) -> Vec<String> {
         ("sources are idle after", settings.idle_timeout),
         ("windows take late rows for", settings.allowed_lateness),
     ];
-    said.extend(times.iter().filter(|(_, time)| !time.is_zero()).map(|(what, time)| format!("{what} {}", duration(*time))));
+    said.extend(
+        times.iter().filter(|(_, time)| !time.is_zero()).map(|(what, time)| format!("{what} {}", duration(*time))),
+    );
     if settings.drop_nulls {
         said.push("rows with NULL in a NOT NULL column are dropped".to_owned());
     }

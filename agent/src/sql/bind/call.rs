@@ -64,14 +64,20 @@ impl Binder<'_> {
         let clauses = matches!(&function.args, FunctionArguments::List(list)
             if list.duplicate_treatment.is_some() || !list.clauses.is_empty());
         if odd || clauses || !matches!(function.parameters, FunctionArguments::None) {
-            let message = format!("{name} is no aggregate function: FILTER, DISTINCT and the like have no meaning there");
+            let message =
+                format!("{name} is no aggregate function: FILTER, DISTINCT and the like have no meaning there");
             return self.refuse(place::of_function(function), message);
         }
         let Some(asts) = arguments(function) else {
-            return self.refuse(place::of_function(function), format!("these arguments of {name} are not supported: {}", brief(ast)));
+            return self.refuse(
+                place::of_function(function),
+                format!("these arguments of {name} are not supported: {}", brief(ast)),
+            );
         };
         let unit = match asts.first() {
-            Some(ast::Expr::Identifier(unit)) if WITH_UNIT.contains(&name.as_str()) => Some(text(&unit.value.to_uppercase())),
+            Some(ast::Expr::Identifier(unit)) if WITH_UNIT.contains(&name.as_str()) => {
+                Some(text(&unit.value.to_uppercase()))
+            }
             _ => None,
         };
         let mut args: Vec<Expr> = unit.into_iter().collect();
@@ -112,18 +118,23 @@ impl Binder<'_> {
             _ => false,
         };
         if !function.within_group.is_empty() || function.null_treatment == Some(ast::NullTreatment::RespectNulls) {
-            let message = format!("WITHIN GROUP and RESPECT NULLS are not supported in {name}: values come in order of arrival");
+            let message =
+                format!("WITHIN GROUP and RESPECT NULLS are not supported in {name}: values come in order of arrival");
             return self.refuse(place::of_function(function), message);
         }
         let filter = function.filter.as_deref().map(|filter| self.condition(filter, scope, "FILTER")).transpose();
         let args = if is_count_of_rows(function) {
             if name != "COUNT" {
-                return self.refuse(place::of_function(function), format!("{name}(*) has no meaning: only COUNT takes *"));
+                return self
+                    .refuse(place::of_function(function), format!("{name}(*) has no meaning: only COUNT takes *"));
             }
             Vec::new()
         } else {
             let Some(asts) = arguments(function) else {
-                return self.refuse(place::of_function(function), format!("these arguments of {name} are not supported: {}", brief(ast)));
+                return self.refuse(
+                    place::of_function(function),
+                    format!("these arguments of {name} are not supported: {}", brief(ast)),
+                );
             };
             self.exprs(asts, scope)?
         };

@@ -31,7 +31,8 @@ impl Binder<'_> {
     /// Refuses names that are declared twice, and tables that are both read from and written to.
     pub(super) fn check_names(&mut self) {
         let script = self.script;
-        let names: Vec<&Name> = script.tables.iter().map(|t| &t.name).chain(script.views.iter().map(|v| &v.name)).collect();
+        let names: Vec<&Name> =
+            script.tables.iter().map(|t| &t.name).chain(script.views.iter().map(|v| &v.name)).collect();
         for (i, name) in names.iter().enumerate() {
             if names.iter().take(i).any(|before| self.is_name(&ident(name), &before.text)) {
                 let _ = self.refuse_name::<()>(name, format!("'{}' is declared twice", name.text));
@@ -41,7 +42,8 @@ impl Binder<'_> {
             for (i, column) in table.columns.iter().enumerate() {
                 let before = table.columns.iter().take(i).any(|b| self.is_name(&ident(&column.name), &b.name.text));
                 if before {
-                    let message = format!("column '{}' is declared twice in table '{}'", column.name.text, table.name.text);
+                    let message =
+                        format!("column '{}' is declared twice in table '{}'", column.name.text, table.name.text);
                     let _ = self.refuse_name::<()>(&column.name, message);
                 }
             }
@@ -109,7 +111,8 @@ impl Binder<'_> {
 
     fn check_not_written(&mut self, table: usize, name: &ObjectName) -> Bound<()> {
         let Some(declared) = self.script.tables.get(table) else { return Err(Reported) };
-        let written = self.script.inserts.iter().any(|insert| self.is_name(&ident(&insert.target), &declared.name.text));
+        let written =
+            self.script.inserts.iter().any(|insert| self.is_name(&ident(&insert.target), &declared.name.text));
         if !written {
             return Ok(());
         }

@@ -22,7 +22,11 @@ impl Binder<'_> {
     }
 
     /// All of them, so that each one's errors are known.
-    pub(super) fn exprs<'e>(&mut self, asts: impl IntoIterator<Item = &'e ast::Expr>, scope: &Relation) -> Bound<Vec<Expr>> {
+    pub(super) fn exprs<'e>(
+        &mut self,
+        asts: impl IntoIterator<Item = &'e ast::Expr>,
+        scope: &Relation,
+    ) -> Bound<Vec<Expr>> {
         let bound: Vec<Bound<Expr>> = asts.into_iter().map(|ast| self.expr(ast, scope)).collect();
         bound.into_iter().collect()
     }
@@ -178,14 +182,22 @@ impl Binder<'_> {
                 args.extend(overlay_for.as_deref());
                 self.operator(ast, "OVERLAY", &args, scope)
             }
-            E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => {
-                self.refuse(place::of(ast), "GROUPING SETS, CUBE and ROLLUP are not supported: write an INSERT for each grouping")
-            }
+            E::GroupingSets(_) | E::Cube(_) | E::Rollup(_) => self.refuse(
+                place::of(ast),
+                "GROUPING SETS, CUBE and ROLLUP are not supported: write an INSERT for each grouping",
+            ),
             other => self.refuse(place::of(other), format!("the expression {} is not supported", brief(other))),
         }
     }
 
-    fn rounded(&mut self, ast: &ast::Expr, name: &str, of: &ast::Expr, field: &ast::CeilFloorKind, scope: &Relation) -> Bound<Expr> {
+    fn rounded(
+        &mut self,
+        ast: &ast::Expr,
+        name: &str,
+        of: &ast::Expr,
+        field: &ast::CeilFloorKind,
+        scope: &Relation,
+    ) -> Bound<Expr> {
         let mut args = vec![self.expr(of, scope)?];
         match field {
             ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
@@ -291,10 +303,12 @@ impl Binder<'_> {
         let otherwise = otherwise.map(|expr| self.expr(expr, scope)).transpose();
         let branches = branches.into_iter().collect::<Bound<Vec<_>>>()?;
         let otherwise = otherwise?.unwrap_or_else(|| constant(Value::Null, Type::Null));
-        let results: Vec<Type> = branches.iter().map(|(_, result)| result.ty.clone()).chain([otherwise.ty.clone()]).collect();
+        let results: Vec<Type> =
+            branches.iter().map(|(_, result)| result.ty.clone()).chain([otherwise.ty.clone()]).collect();
         let Some(ty) = types::common(&results) else {
             let listed: Vec<String> = results.iter().map(Type::to_string).collect();
-            let message = format!("illegal mixing of types in CASE: {} have no common type; CAST them", listed.join(", "));
+            let message =
+                format!("illegal mixing of types in CASE: {} have no common type; CAST them", listed.join(", "));
             return self.refuse(place::of(ast), message);
         };
         let mut typed = |expr: Expr| cast::implicit(expr, &ty).or_else(|message| self.refuse(place::of(ast), message));

@@ -42,7 +42,8 @@ impl Binder<'_> {
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) if is_true(constraint) => false,
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) if is_true(constraint) => true,
             _ if super::unnest::is_rows(&join.relation) => {
-                let message = "rows of an array are joined by CROSS JOIN, or by LEFT JOIN … ON TRUE; conditions go into WHERE";
+                let message =
+                    "rows of an array are joined by CROSS JOIN, or by LEFT JOIN … ON TRUE; conditions go into WHERE";
                 return self.refuse(place::of_factor(&join.relation), message);
             }
             _ => false,
@@ -65,9 +66,18 @@ impl Binder<'_> {
 
     fn factor(&mut self, factor: &TableFactor) -> Bound<Relation> {
         match factor {
-            TableFactor::Table { name, alias, args: None, version, with_hints, with_ordinality: false, partitions, json_path: None, sample: None, index_hints }
-                if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() =>
-            {
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                version,
+                with_hints,
+                with_ordinality: false,
+                partitions,
+                json_path: None,
+                sample: None,
+                index_hints,
+            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
                 if version.is_some() {
                     return self.refuse(place::of_factor(factor), NO_VERSIONS);
                 }
@@ -91,7 +101,8 @@ impl Binder<'_> {
                 self.maybe_aliased(relation, alias.as_ref())
             }
             TableFactor::NestedJoin { table_with_joins, alias } => {
-                let relation = self.deeper(place::of_factor(factor), |binder| binder.table_with_joins(table_with_joins))?;
+                let relation =
+                    self.deeper(place::of_factor(factor), |binder| binder.table_with_joins(table_with_joins))?;
                 self.maybe_aliased(relation, alias.as_ref())
             }
             other => self.unsupported(other),

@@ -80,7 +80,11 @@ impl Graph {
         };
         let fields = named
             .iter()
-            .map(|(name, expr)| Field { name: name.clone(), ty: expr.ty.clone(), rowtime: self.is_rowtime(input, expr) })
+            .map(|(name, expr)| Field {
+                name: name.clone(),
+                ty: expr.ty.clone(),
+                rowtime: self.is_rowtime(input, expr),
+            })
             .collect();
         let expressions = named.into_iter().map(|(_, expr)| expr).collect();
         self.push(Node { kind: NodeKind::Project { input, expressions }, fields, changes })

@@ -24,12 +24,20 @@ pub(super) struct Groups {
 }
 
 impl Binder<'_> {
-    pub(super) fn groups(&mut self, group_by: &GroupByExpr, scope: &Relation, items: &[ast::SelectItem]) -> Bound<Groups> {
+    pub(super) fn groups(
+        &mut self,
+        group_by: &GroupByExpr,
+        scope: &Relation,
+        items: &[ast::SelectItem],
+    ) -> Bound<Groups> {
         let GroupByExpr::Expressions(asts, modifiers) = group_by else {
             return self.refuse(place::of_group_by(group_by), "GROUP BY ALL is not supported: name the columns");
         };
         if !modifiers.is_empty() {
-            return self.refuse(place::of_group_by(group_by), "WITH ROLLUP and its like are not supported: write an INSERT for each grouping");
+            return self.refuse(
+                place::of_group_by(group_by),
+                "WITH ROLLUP and its like are not supported: write an INSERT for each grouping",
+            );
         }
         let mut groups = Groups::default();
         let mut failed = None;
@@ -41,7 +49,13 @@ impl Binder<'_> {
         failed.map_or(Ok(groups), Err)
     }
 
-    fn group(&mut self, ast: &ast::Expr, scope: &Relation, items: &[ast::SelectItem], groups: &mut Groups) -> Bound<()> {
+    fn group(
+        &mut self,
+        ast: &ast::Expr,
+        scope: &Relation,
+        items: &[ast::SelectItem],
+        groups: &mut Groups,
+    ) -> Bound<()> {
         match ast {
             ast::Expr::Nested(inner) => return self.group(inner, scope, items, groups),
             ast::Expr::Tuple(parts) => {
@@ -51,7 +65,8 @@ impl Binder<'_> {
                 return Ok(());
             }
             ast::Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
-                let message = format!("GROUP BY {value} groups by a constant: name the column or write the expression out");
+                let message =
+                    format!("GROUP BY {value} groups by a constant: name the column or write the expression out");
                 return self.refuse(place::of(ast), message);
             }
             ast::Expr::Function(function) if super::window::is_group_window(&call::name(function)) => {
@@ -89,7 +104,13 @@ impl Binder<'_> {
     }
 
     /// The aggregate over an input, and where things are in its output.
-    pub(super) fn aggregate_node(&mut self, at: Span, input: &Relation, groups: Groups, calls: Calls) -> Bound<(usize, Grouped)> {
+    pub(super) fn aggregate_node(
+        &mut self,
+        at: Span,
+        input: &Relation,
+        groups: Groups,
+        calls: Calls,
+    ) -> Bound<(usize, Grouped)> {
         if *self.graph.changes(input.node) != Changelog::Append {
             let message = "an aggregate over the changing results of another (GROUP BY without a window, or ROW_NUMBER) is not \
                            supported: aggregate the source once, or use windows below";
@@ -102,7 +123,14 @@ impl Binder<'_> {
         Ok(self.push_aggregate(plan))
     }
 
-    fn with_group_window(&mut self, at: Span, input: &Relation, keys: Vec<Expr>, calls: Calls, window: GroupWindow) -> Bound<Planned> {
+    fn with_group_window(
+        &mut self,
+        at: Span,
+        input: &Relation,
+        keys: Vec<Expr>,
+        calls: Calls,
+        window: GroupWindow,
+    ) -> Bound<Planned> {
         let early = self.emission_of(at, &window.kind)?;
         let keys = keys.into_iter().map(|key| (key.clone(), key)).collect();
         let plan = Planned { input: input.node, keys, window_keys: Vec::new(), calls, window: None, early };
@@ -118,7 +146,8 @@ impl Binder<'_> {
         };
         let parts: Vec<_> = keys.iter().map(part).collect();
         let starts = parts.iter().flatten().find(|found| found.part == Part::Start).map(|found| found.node);
-        let of = starts.filter(|node| parts.iter().flatten().any(|found| found.node == *node && found.part == Part::End));
+        let of =
+            starts.filter(|node| parts.iter().flatten().any(|found| found.node == *node && found.part == Part::End));
         let Some(of) = of else {
             let keys = keys.into_iter().map(|key| (key.clone(), key)).collect();
             return Ok(Planned { input: input.node, keys, window_keys: Vec::new(), calls, window: None, early: None });
@@ -136,7 +165,12 @@ impl Binder<'_> {
                            GROUP BY TUMBLE(ts, …)";
             return self.refuse(at, message);
         }
-        self.fused(at, input, Planned { input: input.node, keys: plain, window_keys, calls, window: None, early: None }, of)
+        self.fused(
+            at,
+            input,
+            Planned { input: input.node, keys: plain, window_keys, calls, window: None, early: None },
+            of,
+        )
     }
 
     /// What EMIT and the settings say for a window.
@@ -146,7 +180,8 @@ impl Binder<'_> {
         let size = match kind {
             WindowKind::Tumble { size } | WindowKind::Hop { size, .. } => *size,
             _ => {
-                let message = "emission before or after the watermark (EMIT, table.exec.emit.*) is for TUMBLE and HOP windows";
+                let message =
+                    "emission before or after the watermark (EMIT, table.exec.emit.*) is for TUMBLE and HOP windows";
                 return self.refuse(at, message);
             }
         };
@@ -207,7 +242,8 @@ impl Binder<'_> {
         };
         let mut grouped: Vec<Key> =
             plan.keys.into_iter().enumerate().map(|(column, (expr, _))| Key { expr, column }).collect();
-        grouped.extend(plan.window_keys.into_iter().map(|(expr, part)| Key { expr, column: window_at + part as usize }));
+        grouped
+            .extend(plan.window_keys.into_iter().map(|(expr, part)| Key { expr, column: window_at + part as usize }));
         let window = window.map(|(window, _)| window);
         let kind = NodeKind::Aggregate(Aggregate { input, keys, window, calls, early: plan.early });
         let node = self.graph.push(Node { kind, fields, changes });

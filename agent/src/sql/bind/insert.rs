@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::record::{Type, Value};
 use crate::sql::cast::{self, Strictness};
-use crate::sql::types;
 use crate::sql::expr::Expr;
 use crate::sql::plan::{Emission, Field, Node, NodeKind, Output};
 use crate::sql::script::{ColumnKind, Hint, Insert, Name, Table};
+use crate::sql::types;
 
 use super::catalog::{Named, ident};
 use super::literal::constant;
@@ -128,7 +128,8 @@ impl<'a> Binder<'a> {
                 Ok(column) => key.push(column),
                 Err(_) => {
                     let hint = did_you_mean(&name.text, columns.iter().map(|column| column.name.text.as_str()));
-                    let message = format!("PRIMARY KEY: table '{}' has no column '{}'{hint}", table.name.text, name.text);
+                    let message =
+                        format!("PRIMARY KEY: table '{}' has no column '{}'{hint}", table.name.text, name.text);
                     return self.refuse_name(name, message);
                 }
             }
@@ -137,7 +138,13 @@ impl<'a> Binder<'a> {
     }
 
     /// For each sink column what the query gives for it, cast to its type.
-    fn values(&mut self, insert: &Insert, table: &Table, columns: &[SinkColumn<'_>], relation: &Relation) -> Bound<Vec<Expr>> {
+    fn values(
+        &mut self,
+        insert: &Insert,
+        table: &Table,
+        columns: &[SinkColumn<'_>],
+        relation: &Relation,
+    ) -> Bound<Vec<Expr>> {
         let targets = self.target_columns(insert, table, columns)?;
         if targets.len() != relation.columns.len() {
             let cause = format!("different number of columns, {} and {}", relation.columns.len(), targets.len());
@@ -186,7 +193,8 @@ impl<'a> Binder<'a> {
                 Ok(column) => targets.push(column),
                 Err(_) => {
                     let hint = did_you_mean(&name.text, columns.iter().map(|column| column.name.text.as_str()));
-                    let message = format!("table '{}' has no column '{}' to write to{hint}", table.name.text, name.text);
+                    let message =
+                        format!("table '{}' has no column '{}' to write to{hint}", table.name.text, name.text);
                     return self.refuse_name(name, message);
                 }
             }
@@ -201,7 +209,14 @@ impl<'a> Binder<'a> {
         Ok(targets)
     }
 
-    fn mismatch<T>(&mut self, insert: &Insert, table: &Table, columns: &[SinkColumn<'_>], relation: &Relation, cause: &str) -> Bound<T> {
+    fn mismatch<T>(
+        &mut self,
+        insert: &Insert,
+        table: &Table,
+        columns: &[SinkColumn<'_>],
+        relation: &Relation,
+        cause: &str,
+    ) -> Bound<T> {
         let query: Vec<String> = relation
             .columns
             .iter()

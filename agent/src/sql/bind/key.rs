@@ -33,10 +33,8 @@ impl Binder<'_> {
         let Changelog::Upsert(query_key) = self.graph.changes(node).clone() else {
             return Ok(Identity { changes: Changelog::Append, key });
         };
-        let images: Vec<Option<usize>> = query_key
-            .iter()
-            .map(|column| values.iter().position(|value| is_image(value, *column)))
-            .collect();
+        let images: Vec<Option<usize>> =
+            query_key.iter().map(|column| values.iter().position(|value| is_image(value, *column))).collect();
         if !primary_key.is_empty() {
             self.check_primary_key(insert, table, columns, primary_key, node, values, &query_key)?;
             return Ok(Identity { changes: Changelog::Upsert(key.clone()), key });
@@ -109,7 +107,9 @@ impl Binder<'_> {
         let why = match (lost.is_empty(), moving.is_empty()) {
             (true, true) => return Ok(()),
             (false, _) => format!("rows that differ in {} would overwrite each other", self.names(node, &lost)),
-            (true, false) => format!("{} changes while a row is updated, and would leave its old document behind", moving.join(", ")),
+            (true, false) => {
+                format!("{} changes while a row is updated, and would leave its old document behind", moving.join(", "))
+            }
         };
         let declared: Vec<&str> =
             primary_key.iter().filter_map(|sink| columns.get(*sink)).map(|column| column.name.text.as_str()).collect();
@@ -123,13 +123,17 @@ impl Binder<'_> {
             self.notes.push(format!("{what}: {why} (accepted: 'table.exec.sink.upsert-materialize' = 'NONE')"));
             return Ok(());
         }
-        let message = format!("{what}: {why}. Make the two the same (Flink would keep all rows of a key to sort this out)");
+        let message =
+            format!("{what}: {why}. Make the two the same (Flink would keep all rows of a key to sort this out)");
         self.refuse_name(&insert.target, message)
     }
 
     fn names(&self, node: usize, columns: &[usize]) -> String {
-        let names: Vec<&str> =
-            columns.iter().filter_map(|column| self.graph.fields(node).get(*column)).map(|field| field.name.as_str()).collect();
+        let names: Vec<&str> = columns
+            .iter()
+            .filter_map(|column| self.graph.fields(node).get(*column))
+            .map(|field| field.name.as_str())
+            .collect();
         names.join(", ")
     }
 
@@ -151,7 +155,9 @@ impl Binder<'_> {
         match self.updating(node) {
             Some(NodeKind::Aggregate(Aggregate { window: Some(_), .. })) => "windows that are emitted early or late",
             Some(NodeKind::First(_)) => "ROW_NUMBER() … = 1",
-            Some(NodeKind::Aggregate(aggregate)) if aggregate.calls.is_empty() => "DISTINCT, or GROUP BY without a window",
+            Some(NodeKind::Aggregate(aggregate)) if aggregate.calls.is_empty() => {
+                "DISTINCT, or GROUP BY without a window"
+            }
             _ => "GROUP BY without a window",
         }
     }

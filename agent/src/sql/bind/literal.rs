@@ -62,7 +62,9 @@ impl Binder<'_> {
                 timestamp(&written).map(|micros| constant(Value::Int(micros), Type::Timestamp(fraction)))
             }
             other => {
-                let message = format!("a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text");
+                let message = format!(
+                    "a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text"
+                );
                 return self.refuse(span, message);
             }
         };
@@ -110,7 +112,8 @@ fn number(digits: &str) -> Option<Expr> {
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = digits.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = digits?;
-    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    (digits.len() % 2 == 0)
+        .then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 fn date(text: &str) -> Option<i64> {

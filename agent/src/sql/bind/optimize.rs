@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::record::Type;
 use crate::sql::expr::{Expr, ExprKind};
 use crate::sql::plan::{Aggregate, First, Node, NodeKind, Output, Scan};
-use crate::record::Type;
 
 use super::graph::{Graph, inputs};
 use super::{prune, rewrite};
@@ -39,13 +39,19 @@ fn simplify(graph: &Graph, mut outputs: Vec<Output>, notes: &mut Vec<String>) ->
     // Inputs have lower numbers than what reads them.
     for number in (0..graph.nodes.len()).rev() {
         for timed in [false, true] {
-            let Some(node) = graph.nodes.get(number).filter(|_| readers.contains_key(&(number, timed))) else { continue };
+            let Some(node) = graph.nodes.get(number).filter(|_| readers.contains_key(&(number, timed))) else {
+                continue;
+            };
             for input in inputs(&node.kind) {
                 *readers.entry((input, timed || is_windowed(&node.kind))).or_default() += 1;
             }
         }
     }
-    let mut built = Built { graph: Graph { nodes: Vec::new(), scans: graph.scans.clone() }, at: BTreeMap::new(), shared: BTreeSet::new() };
+    let mut built = Built {
+        graph: Graph { nodes: Vec::new(), scans: graph.scans.clone() },
+        at: BTreeMap::new(),
+        shared: BTreeSet::new(),
+    };
     let mut dropped = BTreeSet::new();
     for ((number, timed), count) in &readers {
         let Some(node) = graph.nodes.get(*number) else { continue };
@@ -118,14 +124,18 @@ impl Built {
                 NodeKind::Filter { input, .. } | NodeKind::First(First { input, .. }) => is(*input, i),
                 NodeKind::Unnest { input, .. } => is(*input, i),
                 NodeKind::Union { inputs } => inputs.iter().all(|input| is(*input, i)),
-                NodeKind::Scan(_) | NodeKind::Watermark { .. } | NodeKind::Window { .. } | NodeKind::Aggregate(_) => true,
+                NodeKind::Scan(_) | NodeKind::Watermark { .. } | NodeKind::Window { .. } | NodeKind::Aggregate(_) => {
+                    true
+                }
             };
         }
     }
 
     /// Expressions over a projection, over its input instead: if nothing is then computed more than once.
     fn merged(&self, input: usize, expressions: Vec<Expr>) -> (usize, Vec<Expr>) {
-        let Some(NodeKind::Project { input: below, expressions: inner }) = self.graph.nodes.get(input).map(|node| &node.kind) else {
+        let Some(NodeKind::Project { input: below, expressions: inner }) =
+            self.graph.nodes.get(input).map(|node| &node.kind)
+        else {
             return (input, expressions);
         };
         let once = |(column, inner): (usize, &Expr)| {

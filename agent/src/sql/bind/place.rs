@@ -30,7 +30,9 @@ pub(super) fn of_set(mut set: &SetExpr) -> Span {
             SetExpr::Select(select) => return select.select_token.0.span,
             SetExpr::Query(query) => &query.body,
             SetExpr::SetOperation { left, .. } => left,
-            SetExpr::Values(values) => return values.rows.iter().flat_map(|row| row.iter()).next().map_or(Span::empty(), of),
+            SetExpr::Values(values) => {
+                return values.rows.iter().flat_map(|row| row.iter()).next().map_or(Span::empty(), of);
+            }
             _ => return Span::empty(),
         };
     }

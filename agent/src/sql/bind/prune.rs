@@ -193,7 +193,8 @@ impl Pruner<'_> {
     fn first(&mut self, node: &Node, first: &First, needed: &BTreeSet<usize>) -> New {
         let asked = asks(self.old, node, needed).into_iter().next().map(|(_, columns)| columns).unwrap_or_default();
         let from = self.input(first.input);
-        let from = if asked.len() < self.new.fields(from.node).len() { self.narrow(first.input, &from, &asked) } else { from };
+        let from =
+            if asked.len() < self.new.fields(from.node).len() { self.narrow(first.input, &from, &asked) } else { from };
         let at = |column: &usize| from.at(*column);
         let order = first.order.iter().map(|order| crate::sql::plan::Order { column: at(&order.column), ..*order });
         let kind = NodeKind::First(First {
@@ -208,8 +209,7 @@ impl Pruner<'_> {
 
     /// Just these columns of an input.
     fn narrow(&mut self, old: usize, from: &New, columns: &BTreeSet<usize>) -> New {
-        let expressions: Vec<Expr> =
-            columns.iter().map(|column| from.expr(&self.old.column(old, *column))).collect();
+        let expressions: Vec<Expr> = columns.iter().map(|column| from.expr(&self.old.column(old, *column))).collect();
         let fields = columns.iter().filter_map(|column| self.old.fields(old).get(*column)).cloned().collect();
         let places = places(columns, self.old.fields(old).len());
         let changes = changes(self.old.changes(old), &places);

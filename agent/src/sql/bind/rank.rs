@@ -24,7 +24,9 @@ pub(super) struct RowNumber {
 /// The function if the expression is a `ROW_NUMBER() OVER …`.
 pub(super) fn is_row_number(ast: &ast::Expr) -> Option<&ast::Function> {
     match ast {
-        ast::Expr::Function(function) if function.over.is_some() && call::name(function) == "ROW_NUMBER" => Some(function),
+        ast::Expr::Function(function) if function.over.is_some() && call::name(function) == "ROW_NUMBER" => {
+            Some(function)
+        }
         _ => None,
     }
 }
@@ -40,7 +42,10 @@ impl Binder<'_> {
         let Some(WindowType::WindowSpec(spec)) = &function.over else {
             return self.refuse(at, "named windows are not supported: write OVER (PARTITION BY … ORDER BY …)");
         };
-        if spec.window_name.is_some() || spec.window_frame.is_some() || super::call::arguments(function).is_none_or(|a| !a.is_empty()) {
+        if spec.window_name.is_some()
+            || spec.window_frame.is_some()
+            || super::call::arguments(function).is_none_or(|a| !a.is_empty())
+        {
             return self.refuse(at, "expected ROW_NUMBER() OVER (PARTITION BY … ORDER BY …)");
         }
         if spec.order_by.is_empty() {
@@ -68,7 +73,13 @@ impl Binder<'_> {
 
     /// Makes the number's keys and order columns of the projection and says where they are. `input` is the
     /// projection's input, `column` the number's own column.
-    pub(super) fn rank(&mut self, number: RowNumber, input: usize, named: &mut Vec<(String, Expr)>, column: usize) -> Rank {
+    pub(super) fn rank(
+        &mut self,
+        number: RowNumber,
+        input: usize,
+        named: &mut Vec<(String, Expr)>,
+        column: usize,
+    ) -> Rank {
         let mut place = |expr: Expr| {
             let known = named.iter().position(|(_, known)| *known == expr && rewrite::is_deterministic(&expr));
             known.unwrap_or_else(|| {
@@ -111,7 +122,8 @@ impl Binder<'_> {
             return self.refuse(rank.at, message);
         }
         if rank.by_arrival.is_some() && !rank.order.is_empty() {
-            let message = "ORDER BY columns before PROCTIME() are not supported in ROW_NUMBER(): order by one or the other";
+            let message =
+                "ORDER BY columns before PROCTIME() are not supported in ROW_NUMBER(): order by one or the other";
             return self.refuse(rank.at, message);
         }
         let window = self.rank_window(input, &rank.keys);

@@ -10,11 +10,9 @@ fn parts(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::Column(_) | ExprKind::Literal(_) => Vec::new(),
         ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().collect(),
-        ExprKind::Case { branches, otherwise } => branches
-            .iter()
-            .flat_map(|(condition, result)| [condition, result])
-            .chain([&**otherwise])
-            .collect(),
+        ExprKind::Case { branches, otherwise } => {
+            branches.iter().flat_map(|(condition, result)| [condition, result]).chain([&**otherwise]).collect()
+        }
         ExprKind::Call(call) => call.args.iter().collect(),
     }
 }
@@ -98,9 +96,10 @@ pub(super) fn replace<E>(expr: Expr, change: &mut dyn FnMut(&Expr) -> Result<Opt
 /// The same with each column's number changed.
 pub(super) fn renumber(expr: Expr, number: &dyn Fn(usize) -> usize) -> Expr {
     let changed = replace(expr, &mut |expr| match expr.kind {
-        ExprKind::Column(column) => {
-            Ok::<_, std::convert::Infallible>(Some(Expr { kind: ExprKind::Column(number(column)), ty: expr.ty.clone() }))
-        }
+        ExprKind::Column(column) => Ok::<_, std::convert::Infallible>(Some(Expr {
+            kind: ExprKind::Column(number(column)),
+            ty: expr.ty.clone(),
+        })),
         _ => Ok(None),
     });
     match changed {

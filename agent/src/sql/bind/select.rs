@@ -1,7 +1,9 @@
 //! Queries: SELECT with its clauses in the order in which they work, UNION, WITH.
 
+use sqlparser::ast::{
+    self, GroupByExpr, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned,
+};
 use sqlparser::tokenizer::Span;
-use sqlparser::ast::{self, GroupByExpr, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Spanned};
 
 use crate::record::Type;
 use crate::sql::expr::{Expr, ExprKind};
@@ -44,7 +46,8 @@ impl Binder<'_> {
             return self.refuse(order.span(), message);
         }
         if query.limit_clause.is_some() || query.fetch.is_some() {
-            let message = "LIMIT, OFFSET and FETCH are not supported: a stream has no end. To look at a few rows, use `try`";
+            let message =
+                "LIMIT, OFFSET and FETCH are not supported: a stream has no end. To look at a few rows, use `try`";
             return self.refuse(place::of_query(query), message);
         }
         let odd = !query.locks.is_empty()
@@ -79,12 +82,21 @@ impl Binder<'_> {
                 let message = "VALUES is not supported: rows come from source tables, here from files";
                 self.refuse(place::of_set(set), message)
             }
-            SetExpr::Table(_) => self.refuse(place::of_set(set), "TABLE t is not supported here: write SELECT * FROM t"),
+            SetExpr::Table(_) => {
+                self.refuse(place::of_set(set), "TABLE t is not supported here: write SELECT * FROM t")
+            }
             _ => self.refuse(place::of_set(set), "a query was expected here: SELECT … FROM …"),
         }
     }
 
-    fn union(&mut self, at: &SetExpr, left: &SetExpr, op: SetOperator, quantifier: SetQuantifier, right: &SetExpr) -> Bound<Relation> {
+    fn union(
+        &mut self,
+        at: &SetExpr,
+        left: &SetExpr,
+        op: SetOperator,
+        quantifier: SetQuantifier,
+        right: &SetExpr,
+    ) -> Bound<Relation> {
         if op != SetOperator::Union {
             let message = format!(
                 "{op} is not supported: it is a join of what has been and what will come; filter with WHERE, or load both sides \
@@ -122,7 +134,10 @@ impl Binder<'_> {
             match types::common(&[a.clone(), b.clone()]) {
                 Some(ty) => types.push(ty),
                 None => {
-                    let message = format!("type mismatch in column {} of UNION: {a} and {b} have no common type; CAST one of them", i + 1);
+                    let message = format!(
+                        "type mismatch in column {} of UNION: {a} and {b} have no common type; CAST one of them",
+                        i + 1
+                    );
                     return self.refuse(place::of_set(at), message);
                 }
             }
@@ -136,9 +151,8 @@ impl Binder<'_> {
         let inputs: Vec<usize> =
             [&left, &right].into_iter().map(|side| self.side(at, side, &columns, &types)).collect::<Bound<_>>()?;
         // A time attribute on both sides stays one.
-        let rowtime = |i: usize| {
-            inputs.iter().all(|input| self.graph.fields(*input).get(i).is_some_and(|field| field.rowtime))
-        };
+        let rowtime =
+            |i: usize| inputs.iter().all(|input| self.graph.fields(*input).get(i).is_some_and(|field| field.rowtime));
         let fields = columns
             .iter()
             .zip(types)
@@ -173,7 +187,10 @@ impl Binder<'_> {
     fn select(&mut self, select: &ast::Select) -> Bound<Relation> {
         self.refuse_clauses(select)?;
         if select.from.is_empty() {
-            return self.refuse(select.select_token.0.span, "SELECT without FROM is not supported: rows come from source tables");
+            return self.refuse(
+                select.select_token.0.span,
+                "SELECT without FROM is not supported: rows come from source tables",
+            );
         }
         let from = self.from(&select.from)?;
         let conditions = match &select.selection {
@@ -196,9 +213,10 @@ impl Binder<'_> {
                 let relation = self.no_rank(relation)?;
                 self.distinct(select.select_token.0.span, relation)
             }
-            Some(ast::Distinct::On(_)) => {
-                self.refuse(select.select_token.0.span, "DISTINCT ON is not supported: write ROW_NUMBER() … and WHERE rn = 1")
-            }
+            Some(ast::Distinct::On(_)) => self.refuse(
+                select.select_token.0.span,
+                "DISTINCT ON is not supported: write ROW_NUMBER() … and WHERE rn = 1",
+            ),
         }
     }
 
@@ -255,7 +273,8 @@ impl Binder<'_> {
             };
             for Listed { at, item, .. } in &mut items {
                 let Item::Expr(expr) = item else {
-                    let message = "ROW_NUMBER() beside GROUP BY is not supported: put the GROUP BY into a subquery of its own";
+                    let message =
+                        "ROW_NUMBER() beside GROUP BY is not supported: put the GROUP BY into a subquery of its own";
                     return self.refuse(select.select_token.0.span, message);
                 };
                 *expr = self.over_groups(*at, expr.clone(), &grouped, input)?;
@@ -286,8 +305,11 @@ impl Binder<'_> {
                 }
             }
         }
-        let columns =
-            named.iter().enumerate().map(|(column, (name, _))| Visible { table: None, name: name.clone(), column }).collect();
+        let columns = named
+            .iter()
+            .enumerate()
+            .map(|(column, (name, _))| Visible { table: None, name: name.clone(), column })
+            .collect();
         let rank = number.map(|(number, column)| self.rank(number, input, &mut named, column));
         Relation { node: self.graph.project(input, named), columns, rank }
     }
@@ -312,7 +334,7 @@ impl Binder<'_> {
             SelectItem::Wildcard(options) if plain(options) => {
                 for visible in &input.columns {
                     let item = Item::Expr(self.graph.column(input.node, visible.column));
-                items.push(Listed { name: visible.name.clone(), at: item_at, item });
+                    items.push(Listed { name: visible.name.clone(), at: item_at, item });
                 }
                 return Ok(());
             }
@@ -333,7 +355,12 @@ impl Binder<'_> {
         Ok(())
     }
 
-    fn all_of(&mut self, kind: &SelectItemQualifiedWildcardKind, input: &Relation, items: &mut Vec<Listed>) -> Bound<()> {
+    fn all_of(
+        &mut self,
+        kind: &SelectItemQualifiedWildcardKind,
+        input: &Relation,
+        items: &mut Vec<Listed>,
+    ) -> Bound<()> {
         let table = match kind {
             SelectItemQualifiedWildcardKind::ObjectName(name) => name.0.last().and_then(|part| part.as_ident()),
             SelectItemQualifiedWildcardKind::Expr(_) => None,

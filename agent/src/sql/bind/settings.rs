@@ -139,7 +139,9 @@ fn set(setting: &Setting, read: &mut Read, fire: &mut Fire) -> Result<(), (bool,
         }
         Some("execution.runtime-mode") => {
             one_of(value, &["STREAMING"]).map_err(|_| {
-                wrong(format!("'{value}' is not supported, a script runs as a stream; with `--once` it ends with its input"))
+                wrong(format!(
+                    "'{value}' is not supported, a script runs as a stream; with `--once` it ends with its input"
+                ))
             })?;
         }
         _ if NEEDLESS.iter().any(|needless| begins(key, needless)) => {

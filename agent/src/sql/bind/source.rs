@@ -93,7 +93,8 @@ impl Binder<'_> {
             return Err(Reported);
         }
         let name = table.name.text.clone();
-        let visible = |(i, c): (usize, &TableColumn)| Visible { table: Some(name.clone()), name: c.name.clone(), column: i };
+        let visible =
+            |(i, c): (usize, &TableColumn)| Visible { table: Some(name.clone()), name: c.name.clone(), column: i };
         let visible = columns.iter().enumerate().map(visible).collect();
         let field = |c: &TableColumn| Field { name: c.name.clone(), ty: c.ty.clone(), rowtime: false };
         let fields = columns.iter().map(field).collect();
@@ -127,7 +128,8 @@ impl Binder<'_> {
         }
         let from = read.ty.clone();
         cast::cast(read, ty, Strictness::Strict).or_else(|_| {
-            let message = format!("invalid type for metadata column '{}': it is {from} and no {ty} can be made of it", name.text);
+            let message =
+                format!("invalid type for metadata column '{}': it is {from} and no {ty} can be made of it", name.text);
             self.refuse_name(name, message)
         })
     }
@@ -151,7 +153,10 @@ impl Binder<'_> {
         let Ok(i) = found else {
             let names = named.iter().map(|(name, _)| name.as_str());
             let hint = did_you_mean(&watermark.column.text, names);
-            let message = format!("WATERMARK FOR '{}': table '{}' has no such column{hint}", watermark.column.text, table.name.text);
+            let message = format!(
+                "WATERMARK FOR '{}': table '{}' has no such column{hint}",
+                watermark.column.text, table.name.text
+            );
             return self.refuse_name(&watermark.column, message);
         };
         let Some((_, expr)) = named.get_mut(i) else { return Err(Reported) };

@@ -29,11 +29,18 @@ pub(super) fn is_rows(factor: &TableFactor) -> bool {
 impl Binder<'_> {
     pub(super) fn unnest(&mut self, left: Relation, factor: &TableFactor, outer: bool) -> Bound<Relation> {
         if *self.graph.changes(left.node) != Changelog::Append {
-            let message = "rows of an array of changing results (GROUP BY without a window) are not supported: unnest the source";
+            let message =
+                "rows of an array of changing results (GROUP BY without a window) are not supported: unnest the source";
             return self.refuse(place::of_factor(factor), message);
         }
         let (array, alias) = match factor {
-            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_offset_alias: None, with_ordinality: false } => {
+            TableFactor::UNNEST {
+                alias,
+                array_exprs,
+                with_offset: false,
+                with_offset_alias: None,
+                with_ordinality: false,
+            } => {
                 let [array] = array_exprs.as_slice() else {
                     return self.refuse(place::of_factor(factor), "UNNEST takes one array");
                 };
@@ -62,9 +69,17 @@ impl Binder<'_> {
     }
 
     /// `LATERAL TABLE(f(…))`, which is read as a function named TABLE with a call in it.
-    fn lateral(&mut self, factor: &TableFactor, name: &ast::ObjectName, args: &[ast::FunctionArg], left: &Relation) -> Bound<Expr> {
+    fn lateral(
+        &mut self,
+        factor: &TableFactor,
+        name: &ast::ObjectName,
+        args: &[ast::FunctionArg],
+        left: &Relation,
+    ) -> Bound<Expr> {
         match args {
-            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr))] if name.to_string().eq_ignore_ascii_case("TABLE") => {
+            [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr))]
+                if name.to_string().eq_ignore_ascii_case("TABLE") =>
+            {
                 self.table_function(expr, left)
             }
             _ => self.refuse(place::of_factor(factor), format!("write LATERAL TABLE({name}(…)) AS t(x)")),
@@ -95,7 +110,9 @@ impl Binder<'_> {
                 Type::Row(fields) => Some(fields.clone()),
                 other => Some(vec![("EXPR$0".to_owned(), other.clone())]),
             },
-            Type::Map(key, value) => Some(vec![("KEY".to_owned(), (**key).clone()), ("VALUE".to_owned(), (**value).clone())]),
+            Type::Map(key, value) => {
+                Some(vec![("KEY".to_owned(), (**key).clone()), ("VALUE".to_owned(), (**value).clone())])
+            }
             _ => None,
         }
     }
@@ -112,7 +129,11 @@ impl Binder<'_> {
         let mut fields = self.graph.fields(input).to_vec();
         let first = fields.len();
         fields.extend(elements.iter().map(|(name, ty)| field(name, ty, false)));
-        let node = self.graph.push(Node { kind: NodeKind::Unnest { input, array, outer }, fields, changes: Changelog::Append });
+        let node = self.graph.push(Node {
+            kind: NodeKind::Unnest { input, array, outer },
+            fields,
+            changes: Changelog::Append,
+        });
         let columns = elements.into_iter().enumerate();
         let columns = columns.map(|(i, (name, _))| Visible { table: None, name, column: first + i }).collect();
         let rows = Relation { node, columns, rank: None };

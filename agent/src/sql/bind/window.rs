@@ -42,7 +42,12 @@ pub(super) fn is_window_function(name: &str) -> bool {
 
 impl Binder<'_> {
     /// `TUMBLE(ts, INTERVAL '1' MINUTE)` as a grouping expression.
-    pub(super) fn group_window(&mut self, name: &str, function: &ast::Function, scope: &Relation) -> Bound<GroupWindow> {
+    pub(super) fn group_window(
+        &mut self,
+        name: &str,
+        function: &ast::Function,
+        scope: &Relation,
+    ) -> Bound<GroupWindow> {
         let span = place::of_function(function);
         let usage = match name {
             "TUMBLE" => "TUMBLE(time column, size)",
@@ -185,7 +190,10 @@ impl Binder<'_> {
             ("CUMULATE", [step, size]) if size % step == 0 => WindowKind::Cumulate { step: *step, size: *size },
             ("SESSION", [gap]) => WindowKind::Session { gap: *gap },
             _ => {
-                let message = format!("{name}: the size must be a whole multiple of the {}", if name == "HOP" { "slide" } else { "step" });
+                let message = format!(
+                    "{name}: the size must be a whole multiple of the {}",
+                    if name == "HOP" { "slide" } else { "step" }
+                );
                 return self.refuse(span, message);
             }
         };
@@ -230,10 +238,17 @@ impl Binder<'_> {
         Ok((relation, columns))
     }
 
-    fn window_node(&mut self, span: Span, relation: Relation, window: Window, partition: Vec<usize>) -> Bound<Relation> {
+    fn window_node(
+        &mut self,
+        span: Span,
+        relation: Relation,
+        window: Window,
+        partition: Vec<usize>,
+    ) -> Bound<Relation> {
         let input = relation.node;
         if *self.graph.changes(input) != Changelog::Append {
-            let message = "a window over the changing results of GROUP BY or ROW_NUMBER is not supported: window the source";
+            let message =
+                "a window over the changing results of GROUP BY or ROW_NUMBER is not supported: window the source";
             return self.refuse(span, message);
         }
         let is_session = matches!(window.kind, WindowKind::Session { .. });
@@ -246,11 +261,15 @@ impl Binder<'_> {
         fields.push(field("window_start", &Type::Timestamp(3), false));
         fields.push(field("window_end", &Type::Timestamp(3), false));
         fields.push(field("window_time", &time, true));
-        let node = self.graph.push(Node { kind: NodeKind::Window { input, window }, fields, changes: Changelog::Append });
+        let node =
+            self.graph.push(Node { kind: NodeKind::Window { input, window }, fields, changes: Changelog::Append });
         if is_session {
             match self.sessions.iter().find(|session| session.node == node) {
                 Some(other) if other.keys != partition => {
-                    return self.refuse(span, "the same SESSION with other PARTITION BY columns in one script is not supported");
+                    return self.refuse(
+                        span,
+                        "the same SESSION with other PARTITION BY columns in one script is not supported",
+                    );
                 }
                 Some(_) => {}
                 None => self.sessions.push(Session { node, keys: partition, at: span }),
@@ -296,7 +315,8 @@ impl Binder<'_> {
                 return Ok(Planned { window: Some((window, time)), ..plan });
             }
             if session.is_some() {
-                let message = "between a SESSION and its GROUP BY nothing may look at the windows: filter and compute after it";
+                let message =
+                    "between a SESSION and its GROUP BY nothing may look at the windows: filter and compute after it";
                 return self.refuse(at, message);
             }
         }
@@ -312,7 +332,10 @@ impl Binder<'_> {
         };
         // What its window_time will be: end - 1 ms, of the type that the windows' own time has.
         let time = Expr { kind: ExprKind::Column(end), ty: self.window_time_type(of) };
-        Ok(Planned { window: Some((GroupWindow { kind: WindowKind::Given { start, end }, time: end, offset: 0 }, time)), ..plan })
+        Ok(Planned {
+            window: Some((GroupWindow { kind: WindowKind::Given { start, end }, time: end, offset: 0 }, time)),
+            ..plan
+        })
     }
 
     fn window_time_type(&self, of: usize) -> Type {
@@ -328,7 +351,8 @@ impl Binder<'_> {
         if plan.keys.iter().map(key).collect::<std::collections::BTreeSet<_>>() == wanted {
             return Ok(());
         }
-        let message = "GROUP BY over a SESSION must have just the columns of its PARTITION BY beside window_start and window_end";
+        let message =
+            "GROUP BY over a SESSION must have just the columns of its PARTITION BY beside window_start and window_end";
         self.refuse(at, message)
     }
 

@@ -26,8 +26,12 @@ fn filled(script: &str) -> String {
     let line = |line: &str| match line.split_once(' ').unwrap_or((line, "")) {
         ("@t", _) => SOURCE.replace('\n', " "),
         ("@T", _) => LEGACY.replace('\n', " "),
-        ("@s", columns) => format!("CREATE TABLE s ({columns}) WITH ('connector' = 'elasticsearch-7', 'hosts' = 'h', 'index' = 'i');"),
-        ("@S", columns) => format!("CREATE TABLE s ({columns}) WITH (type = 'elasticsearch', endPoint = 'h', index = 'i');"),
+        ("@s", columns) => {
+            format!("CREATE TABLE s ({columns}) WITH ('connector' = 'elasticsearch-7', 'hosts' = 'h', 'index' = 'i');")
+        }
+        ("@S", columns) => {
+            format!("CREATE TABLE s ({columns}) WITH (type = 'elasticsearch', endPoint = 'h', index = 'i');")
+        }
         _ => line.to_owned(),
     };
     script.lines().map(line).collect::<Vec<_>>().join("\n")

@@ -6,16 +6,66 @@ use super::{answer, filled};
 
 /// Pieces of scripts that are put together at random.
 const PIECES: [&str; 60] = [
-    "SELECT", "a", "b", "c", "ts", "p", "*", "t.*", ",", "FROM t", "FROM v", "WHERE", "GROUP BY", "HAVING", "COUNT(*)",
-    "SUM(a)", "SUM(SUM(a))", "MAX(c)", "TUMBLE(ts, INTERVAL '1' MINUTE)", "TUMBLE_START(ts, INTERVAL '1' MINUTE)",
-    "HOP(ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)", "SESSION(ts, INTERVAL '1' MINUTE)",
+    "SELECT",
+    "a",
+    "b",
+    "c",
+    "ts",
+    "p",
+    "*",
+    "t.*",
+    ",",
+    "FROM t",
+    "FROM v",
+    "WHERE",
+    "GROUP BY",
+    "HAVING",
+    "COUNT(*)",
+    "SUM(a)",
+    "SUM(SUM(a))",
+    "MAX(c)",
+    "TUMBLE(ts, INTERVAL '1' MINUTE)",
+    "TUMBLE_START(ts, INTERVAL '1' MINUTE)",
+    "HOP(ts, INTERVAL '1' MINUTE, INTERVAL '2' MINUTE)",
+    "SESSION(ts, INTERVAL '1' MINUTE)",
     "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
-    "FROM TABLE(SESSION(TABLE t PARTITION BY a, DESCRIPTOR(ts), INTERVAL '1' MINUTE))", "window_start", "window_end",
-    "window_time", "ROW_NUMBER() OVER (PARTITION BY a ORDER BY ts DESC) AS rn", "rn = 1", "AND", "OR", "NOT", "=", "+",
-    "1", "'x'", "NULL", "(", ")", "CASE WHEN a = 1 THEN b END", "CAST(a AS STRING)", "UNION ALL", "UNION", "DISTINCT",
-    "CROSS JOIN UNNEST(tags) AS u(x)", "LEFT JOIN UNNEST(items) AS u(x, y) ON TRUE", "JOIN t AS t2 ON t.a = t2.a",
-    "AS x", "r.x", "m['k']", "tags[1]", "IN (1, 2)", "BETWEEN 1 AND 2", "LIKE 'x%'", "IS NULL", "FILTER (WHERE a > 1)",
-    "LIMIT 1", "ORDER BY a", "COUNT(DISTINCT a)", "WITH q AS (SELECT a FROM t)",
+    "FROM TABLE(SESSION(TABLE t PARTITION BY a, DESCRIPTOR(ts), INTERVAL '1' MINUTE))",
+    "window_start",
+    "window_end",
+    "window_time",
+    "ROW_NUMBER() OVER (PARTITION BY a ORDER BY ts DESC) AS rn",
+    "rn = 1",
+    "AND",
+    "OR",
+    "NOT",
+    "=",
+    "+",
+    "1",
+    "'x'",
+    "NULL",
+    "(",
+    ")",
+    "CASE WHEN a = 1 THEN b END",
+    "CAST(a AS STRING)",
+    "UNION ALL",
+    "UNION",
+    "DISTINCT",
+    "CROSS JOIN UNNEST(tags) AS u(x)",
+    "LEFT JOIN UNNEST(items) AS u(x, y) ON TRUE",
+    "JOIN t AS t2 ON t.a = t2.a",
+    "AS x",
+    "r.x",
+    "m['k']",
+    "tags[1]",
+    "IN (1, 2)",
+    "BETWEEN 1 AND 2",
+    "LIKE 'x%'",
+    "IS NULL",
+    "FILTER (WHERE a > 1)",
+    "LIMIT 1",
+    "ORDER BY a",
+    "COUNT(DISTINCT a)",
+    "WITH q AS (SELECT a FROM t)",
 ];
 
 /// Whole scripts that are changed at random.
@@ -24,7 +74,9 @@ fn scripts() -> Vec<String> {
     let files = std::fs::read_dir(folder).unwrap();
     let texts = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let cases = texts.flat_map(|text| text.split("\n== ").map(str::to_owned).collect::<Vec<_>>());
-    cases.filter_map(|case| case.split_once('\n').map(|(_, rest)| rest.split("\n--\n").next().unwrap().to_owned())).collect()
+    cases
+        .filter_map(|case| case.split_once('\n').map(|(_, rest)| rest.split("\n--\n").next().unwrap().to_owned()))
+        .collect()
 }
 
 fn cases() -> u32 {
@@ -102,7 +154,11 @@ fn chain(steps: &[(u8, u8, u8)]) -> String {
                 name(0),
                 name(1)
             ),
-            6 if !changing => format!("(SELECT {x} AS {}, {y} AS {} FROM {from} UNION ALL SELECT {y}, {x} FROM {from})", name(0), name(1)),
+            6 if !changing => format!(
+                "(SELECT {x} AS {}, {y} AS {} FROM {from} UNION ALL SELECT {y}, {x} FROM {from})",
+                name(0),
+                name(1)
+            ),
             7 if !changing => format!(
                 "(SELECT {x} AS {}, {y} AS {} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {x} ORDER BY {y} DESC) AS rn FROM {from}) WHERE rn = 1)",
                 name(0),
