@@ -42,13 +42,20 @@ impl Door for QueryDoor {
         lanes.into_iter().filter_map(|lane| self.own(lane)).collect()
     }
 
-    fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
+    fn next(&self, index: &str, limit: Limit) -> Result<Vec<Owed>, StoreError> {
         let lane = self.lane(index);
-        let stored = self.store.next(&lane, limit);
-        match &self.upserts {
+        let stored = self.store.next(&lane, limit)?;
+        Ok(match &self.upserts {
             Some(upserts) if stored.is_empty() => upserts.next(&lane, limit),
             _ => stored,
-        }
+        })
+    }
+
+    /// Documents are in memory, but making a member of them takes its time: not for an async thread either.
+    fn next_at_hand(&self, index: &str, limit: Limit) -> Option<Vec<Owed>> {
+        let stored = self.store.next_at_hand(&self.lane(index), limit)?;
+        let more = self.upserts.as_ref().is_some_and(|upserts| upserts.owes(&self.lane(index)));
+        (!stored.is_empty() || !more).then_some(stored)
     }
 
     fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {

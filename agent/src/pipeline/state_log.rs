@@ -97,7 +97,7 @@ impl StateLog {
         let mut log =
             StateLog { door, plan, next: 0, first: 0, held: VecDeque::new(), changed: 0, base: 0, writing: None };
         let mut found: Option<Found> = None;
-        for owed in log.hand_out() {
+        for owed in log.hand_out()? {
             let bytes = match log.door.read(&owed) {
                 Ok(bytes) => bytes,
                 Err(StoreError::Damaged { .. }) => return Err(damaged(format!("a part of commit {} is", owed.seq))),
@@ -152,7 +152,7 @@ impl StateLog {
     /// If the store has stopped.
     pub(super) fn base_is_durable(&mut self) -> Result<(), StoreError> {
         let Some((begins, bytes)) = self.writing.take() else { return Ok(()) };
-        for owed in self.hand_out() {
+        for owed in self.hand_out()? {
             self.held.push_back((owed.seq, owed.member));
         }
         let count = usize::try_from(begins - self.first).unwrap_or(0).min(self.held.len());
@@ -168,7 +168,7 @@ impl StateLog {
     /// If the store has stopped or can't write.
     pub(super) fn forget(door: &store::Pipeline) -> Result<(), StoreError> {
         loop {
-            let all = door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX });
+            let all = door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX })?;
             if all.is_empty() {
                 return Ok(());
             }
@@ -177,12 +177,12 @@ impl StateLog {
         }
     }
 
-    fn hand_out(&self) -> Vec<Owed> {
+    fn hand_out(&self) -> Result<Vec<Owed>, StoreError> {
         let mut all = Vec::new();
         loop {
-            let some = self.door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX });
+            let some = self.door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX })?;
             if some.is_empty() {
-                return all;
+                return Ok(all);
             }
             all.extend(some);
         }

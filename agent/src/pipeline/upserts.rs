@@ -158,6 +158,11 @@ impl Upserts {
         owing.map(|(index, (items, bytes))| Lane { index: index.clone(), items, bytes }).collect()
     }
 
+    /// Something of `index` waits.
+    pub(super) fn owes(&self, index: &str) -> bool {
+        self.state().lanes.get(index).is_some_and(|waiting| !waiting.documents.is_empty())
+    }
+
     /// Makes a member of documents of `index` that wait and of which none is out; nothing if there are none.
     pub(super) fn next(&self, index: &str, limit: Limit) -> Vec<Owed> {
         let mut state = self.state();
