@@ -97,11 +97,9 @@ fn number(digits: &str) -> Option<Expr> {
         return digits.parse().ok().map(|value| constant(Value::Double(value), Type::Double));
     }
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if !digits.contains('.') {
-        if let Ok(value) = whole.parse::<i64>() {
-            let ty = if i32::try_from(value).is_ok() { Type::Int } else { Type::BigInt };
-            return Some(constant(Value::Int(value), ty));
-        }
+    if let (false, Ok(value)) = (digits.contains('.'), whole.parse::<i64>()) {
+        let ty = if i32::try_from(value).is_ok() { Type::Int } else { Type::BigInt };
+        return Some(constant(Value::Int(value), ty));
     }
     let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
     let significant = whole.trim_start_matches('0').len() + fraction.len();
