@@ -36,7 +36,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls", &["agent/src/deliver/"]),
     ("flate2", &["agent/src/record/gzip.rs", "tests/"]),
     ("toml_edit", &["agent/src/job/", "agent/src/config"]),
-    ("strsim", &["agent/src/job/", "agent/src/config"]),
+    ("strsim", &["agent/src/job/", "agent/src/config", "agent/src/sql/"]),
     ("humantime", &["agent/src/job/", "agent/src/config", "cli/"]),
     ("clap", &["agent/src/main.rs", "agent/src/commands/", "cli/"]),
     ("hyper", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),
@@ -45,6 +45,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sd_notify", &["agent/src/commands/"]),
     ("simdutf8", &["agent/src/decode/"]),
     ("sqlparser", &["agent/src/sql/"]),
+    ("regex", &["agent/src/sql/"]),
+    ("md5", &["agent/src/sql/"]),
+    ("sha1", &["agent/src/sql/"]),
 ];
 
 /// The room that a path of the agent belongs to: `agent/src/store/frame.rs` → `store`.

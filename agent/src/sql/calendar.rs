@@ -94,12 +94,23 @@ pub(crate) fn to_utc(local: i64, zone: &TimeZone) -> Option<i64> {
     if *zone == TimeZone::UTC {
         return Some(local);
     }
-    if local.abs() > PLACEABLE {
+    Some(ambiguous(local, zone)?.compatible().ok()?.as_microsecond())
+}
+
+/// The same, but in an overlap the second, as Java's `SimpleDateFormat` has it.
+pub(crate) fn to_utc_late(local: i64, zone: &TimeZone) -> Option<i64> {
+    if *zone == TimeZone::UTC {
+        return Some(local);
+    }
+    Some(ambiguous(local, zone)?.later().ok()?.as_microsecond())
+}
+
+fn ambiguous(local: i64, zone: &TimeZone) -> Option<jiff::tz::AmbiguousTimestamp> {
+    if local.unsigned_abs() > PLACEABLE.unsigned_abs() {
         return None;
     }
     let at = jiff::Timestamp::from_microsecond(local).ok()?;
-    let civil = TimeZone::UTC.to_datetime(at);
-    Some(zone.to_ambiguous_timestamp(civil).compatible().ok()?.as_microsecond())
+    Some(zone.to_ambiguous_timestamp(TimeZone::UTC.to_datetime(at)))
 }
 
 /// Microseconds in UTC to microseconds of a zone's clock.
@@ -107,12 +118,15 @@ pub(crate) fn to_local(utc: i64, zone: &TimeZone) -> Option<i64> {
     if *zone == TimeZone::UTC {
         return Some(utc);
     }
-    Some(utc + offset(utc, zone)? * SECOND)
+    utc.checked_add(offset(utc, zone)? * SECOND)
 }
 
 /// Seconds that a zone's clock is ahead of UTC.
 pub(crate) fn offset(utc: i64, zone: &TimeZone) -> Option<i64> {
-    if utc.abs() > PLACEABLE {
+    if *zone == TimeZone::UTC {
+        return Some(0);
+    }
+    if utc.unsigned_abs() > PLACEABLE.unsigned_abs() {
         return None;
     }
     let at = jiff::Timestamp::from_microsecond(utc).ok()?;
@@ -137,12 +151,12 @@ fn number(text: &str) -> Option<i64> {
     if right { text.parse().ok() } else { None }
 }
 
-/// `HH:mm[:ss[.fraction]]` as microseconds since midnight.
+/// `HH[:mm[:ss[.fraction]]]` as microseconds since midnight.
 pub(crate) fn parse_time(text: &str) -> Option<i64> {
     let (clock, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let mut parts = clock.splitn(3, ':').map(|part| number(part.trim()));
     let hour = parts.next()??;
-    let minute = parts.next()??;
+    let minute = parts.next().unwrap_or(Some(0))?;
     let second = parts.next().unwrap_or(Some(0))?;
     if hour > 23 || minute > 59 || second > 59 {
         return None;
@@ -159,24 +173,21 @@ fn parse_fraction(digits: &str) -> Option<i64> {
     Some(six.fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
 }
 
-/// `yyyy-M-d[ H:m:s[.fraction]]`, and the same with a `T`, as microseconds.
+/// `yyyy-M-d[ H:m:s[.fraction]]` as microseconds. A day up to 31 that its month lacks is the month's last.
 pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
-    let text = text.trim();
-    let (date, time) = match text.find([' ', 'T']) {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
+    let (date, time) = text.split_once(' ').map_or((text, None), |(date, time)| (date, Some(time)));
+    let mut parts = date.split('-').map(|part| number(part).map(|value| (value, part.len())));
+    let ((year, 4), (month, 1..=2), (day, 1..=2)) = (parts.next()??, parts.next()??, parts.next()??) else {
+        return None;
     };
-    let mut parts = date.split('-').map(|part| if part.len() <= 4 { number(part) } else { None });
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let from = checked_days(year, month, day)? * DAY;
-    if parts.next().is_some() {
+    if parts.next().is_some() || !(1..=12).contains(&month) || day > 31 {
         return None;
     }
-    match time {
-        Some(time) if time.bytes().filter(|b| *b == b':').count() == 2 => Some(from + parse_time(time)?),
-        Some(_) => None,
-        None => Some(from),
-    }
+    let from = checked_days(year, month, day.min(days_in_month(year, month)))? * DAY;
+    let Some(time) = time else { return Some(from) };
+    let narrow = time.split('.').next()?.split(':').all(|part| (1..=2).contains(&part.len()));
+    let right = narrow && time.bytes().filter(|b| *b == b':').count() == 2 && !time.contains(' ');
+    if right { Some(from + parse_time(time)?) } else { None }
 }
 
 fn push_padded(value: i64, width: usize, out: &mut Vec<u8>) {
@@ -199,6 +210,7 @@ pub(crate) fn write_date(day: i64, out: &mut Vec<u8>) {
 
 /// `08:01:00` and `precision` digits of a second, of microseconds since midnight.
 pub(crate) fn write_time(micros: i64, precision: u8, out: &mut Vec<u8>) {
+    let micros = micros.rem_euclid(DAY);
     push_two(micros / HOUR, out);
     out.push(b':');
     push_two(micros / MINUTE % 60, out);
@@ -222,7 +234,7 @@ pub(crate) fn write_timestamp(micros: i64, precision: u8, out: &mut Vec<u8>) {
 /// Cut down to a number of fraction digits.
 pub(crate) fn truncate(micros: i64, precision: u8) -> i64 {
     let unit = 10_i64.pow(6 - u32::from(precision.min(6)));
-    micros.div_euclid(unit) * unit
+    micros.div_euclid(unit).saturating_mul(unit)
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ impl Binder<'_> {
         let ty = front::type_of(ty).or_else(|message| self.refuse(place::of(ast), message))?;
         let strictness = match kind {
             ast::CastKind::TryCast | ast::CastKind::SafeCast => Strictness::Lenient,
-            _ if self.settings.legacy_cast => Strictness::Lenient,
+            _ if self.settings.legacy_cast => Strictness::Legacy,
             _ => Strictness::Strict,
         };
         cast::cast(of, &ty, strictness).or_else(|message| self.refuse(place::of(ast), message))

@@ -38,27 +38,7 @@ use scope::Relation;
 
 /// Makes the query of a script, or says all that is wrong with it.
 pub(crate) fn bind(script: &Script) -> Result<Query, Vec<SqlError>> {
-    let mut errors = Vec::new();
-    let settings = settings::read(&script.settings, &mut errors);
-    let mut binder = Binder {
-        script,
-        legacy: script.legacy,
-        always: settings.emission,
-        materialize: settings.materialize,
-        settings: settings.settings,
-        emission: None,
-        emitted: false,
-        calls: None,
-        ctes: Vec::new(),
-        sessions: Vec::new(),
-        graph: Graph::default(),
-        relations: Vec::new(),
-        expanding: Vec::new(),
-        depth: 0,
-        place: Place::default(),
-        notes: settings.notes,
-        errors,
-    };
+    let mut binder = Binder::new(script);
     binder.check_names();
     let mut outputs = Vec::new();
     for insert in &script.inserts {
@@ -115,6 +95,39 @@ struct Binder<'a> {
     place: Place,
     notes: Vec<String>,
     errors: Vec<SqlError>,
+}
+
+impl<'a> Binder<'a> {
+    fn new(script: &'a Script) -> Binder<'a> {
+        let mut errors = Vec::new();
+        let settings = settings::read(&script.settings, &mut errors);
+        Binder {
+            script,
+            legacy: script.legacy,
+            always: settings.emission,
+            materialize: settings.materialize,
+            settings: settings.settings,
+            emission: None,
+            emitted: false,
+            calls: None,
+            ctes: Vec::new(),
+            sessions: Vec::new(),
+            graph: Graph::default(),
+            relations: Vec::new(),
+            expanding: Vec::new(),
+            depth: 0,
+            place: Place::default(),
+            notes: settings.notes,
+            errors,
+        }
+    }
+}
+
+/// An expression over no columns, bound with a script's settings.
+#[cfg(test)]
+pub(crate) fn expression(script: &Script, ast: &sqlparser::ast::Expr) -> Result<super::expr::Expr, Vec<SqlError>> {
+    let mut binder = Binder::new(script);
+    binder.expr(ast, &Relation::default()).map_err(|Reported| binder.errors)
 }
 
 /// Deeper than anyone writes, and not so deep that the stack ends.

@@ -38,6 +38,9 @@ fn alike(args: Vec<Expr>) -> Result<(Vec<Expr>, Type), String> {
     let mut types = args.iter().map(|arg| &arg.ty);
     let first = types.next().cloned().ok_or_else(String::new)?;
     let ty = types.try_fold(first, |ty, other| types::comparable(&ty, other));
+    // Flink compares a truth value with a text as texts: 'true' is not 'TRUE'. Nobody wants that: refused.
+    let mixed = args.iter().any(|arg| arg.ty == Type::Boolean) && args.iter().any(|arg| types::is_text(&arg.ty));
+    let ty = ty.filter(|_| !mixed);
     let Some(ty) = ty else {
         let given: Vec<String> = args.iter().map(|arg| arg.ty.to_string()).collect();
         return Err(format!("{} cannot be compared", given.join(" and ")));

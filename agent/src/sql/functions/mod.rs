@@ -26,6 +26,7 @@ use signature::{Function, Maker};
 use crate::record::{Type, Value};
 
 use super::expr::{Call, Expr, ExprKind, Kernel};
+use super::nearest::did_you_mean;
 use super::plan::Settings;
 
 /// All families. A name may stand in several lines: its overloads.
@@ -129,14 +130,7 @@ impl Site<'_> {
 
 fn unknown(name: &str, upper: &str) -> String {
     let names = FAMILIES.iter().copied().flatten().map(|f| f.name).chain(super::aggregates::NAMES.iter().copied());
-    let near = names
-        .map(|known| (strsim::damerau_levenshtein(upper, known), known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-        .min();
-    match near {
-        Some((_, near)) => format!("there is no function {name}; did you mean {near}?"),
-        None => format!("there is no function {name}"),
-    }
+    format!("there is no function {name}{}", did_you_mean(upper, names))
 }
 
 fn unfit(name: &str, overloads: &[&Function], args: &[Expr]) -> String {

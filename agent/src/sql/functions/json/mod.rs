@@ -9,7 +9,7 @@ mod write;
 use serde_json::value::RawValue;
 
 use super::signature::{Function, f, special};
-use super::{Args, OnNull, Site, call, case, rows, texts, texts_with};
+use super::{Args, OnNull, Site, call, case, rows, rows_with, texts, texts_with};
 use crate::record::{Data, Type, Value};
 use crate::sql::cast::{self, Strictness};
 use crate::sql::expr::{Expr, ExprKind, Kernel};
@@ -50,7 +50,7 @@ fn is_scalar(json: &RawValue) -> bool {
 }
 
 fn is_json(is: fn(&RawValue) -> bool, wanted: bool) -> Kernel {
-    rows(move |args| Some(path::parse(args.text(0)).is_some_and(is) == wanted))
+    rows_with(OnNull::Call, move |args| Some((!args.is_null(0) && path::parse(args.text(0)).is_some_and(is)) == wanted))
 }
 
 /// A path: compiled once if it is a literal.
@@ -294,8 +294,7 @@ fn exists(site: &Site<'_>) -> Result<Kernel, String> {
 
 /// Writes one argument; what is JSON already (of JSON_OBJECT and the like) stays as it is.
 fn writer(arg: &Expr, i: usize) -> impl Fn(&Args<'_>, &mut Vec<u8>) + Send + Sync + use<> {
-    let json =
-        matches!(&arg.kind, ExprKind::Call(call) if matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY" | "JSON_QUERY"));
+    let json = matches!(&arg.kind, ExprKind::Call(call) if matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY"));
     let ty = arg.ty.clone();
     move |args, out| {
         if json && !args.is_null(i) {
@@ -313,20 +312,26 @@ fn object(name: &'static str, args: Vec<Expr>, _: &Settings) -> Result<Expr, Str
     }
     let writers: Vec<_> = args.iter().enumerate().skip(1).map(|(i, arg)| writer(arg, i)).collect();
     let kernel = texts_with(OnNull::Call, Data::Text, move |args, out| {
-        out.push(b'{');
-        let from = out.len();
+        // Members come in order of their keys; the last of two equal keys wins.
+        let mut members = std::collections::BTreeMap::new();
         for (pair, both) in writers.chunks(2).enumerate() {
-            let [key, value] = both else { continue };
+            let [_, value] = both else { continue };
             let at = 1 + 2 * pair;
             if args.is_null(at) || (absent && args.is_null(at + 1)) {
                 continue;
             }
-            if out.len() > from {
+            let mut written = Vec::new();
+            value(args, &mut written);
+            members.insert(args.text(at), written);
+        }
+        out.push(b'{');
+        for (number, (key, value)) in members.iter().enumerate() {
+            if number > 0 {
                 out.push(b',');
             }
-            key(args, out);
+            write::string(key, out);
             out.push(b':');
-            value(args, out);
+            out.extend_from_slice(value);
         }
         out.push(b'}');
         Some(())

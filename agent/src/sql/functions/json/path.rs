@@ -45,9 +45,11 @@ impl Path {
         let (strict, path) = match (mode("strict"), mode("lax")) {
             (Some(rest), _) => (true, rest),
             (None, Some(rest)) => (false, rest),
-            (None, None) => (false, trimmed),
+            // Strict is what Flink takes a path for that does not say it, and `$.` may be left out.
+            (None, None) => (true, trimmed),
         };
-        let Some(mut rest) = path.strip_prefix('$') else { return wrong("does not begin with $") };
+        let dotted = format!(".{path}");
+        let mut rest = path.strip_prefix('$').unwrap_or(&dotted);
         let mut steps = Vec::new();
         while !rest.is_empty() {
             let (step, behind) = if let Some(behind) = rest.strip_prefix('.') {

@@ -39,21 +39,32 @@ pub(super) fn value(value: &Value, ty: &Type, out: &mut Vec<u8>) {
         (Value::Int(x), _) => out.extend_from_slice(x.to_string().as_bytes()),
         (Value::Float(x), _) => text::write_single(*x, out),
         (Value::Double(x), _) => text::write_double(*x, out),
-        (Value::Decimal(x), Type::Decimal(_, s)) => decimal::write(*x, *s, out),
+        (Value::Decimal(x), Type::Decimal(_, s)) => {
+            let mut text = Vec::new();
+            decimal::write(*x, *s, &mut text);
+            if *s > 0 {
+                text.truncate(text.iter().rposition(|b| *b != b'0').map_or(0, |at| at + 1));
+            }
+            out.extend_from_slice(text.strip_suffix(b".").unwrap_or(&text));
+        }
         (Value::Text(x), _) => string(x, out),
         (Value::Bytes(x), _) => {
             use base64::Engine as _;
             string(&base64::engine::general_purpose::STANDARD.encode(x), out);
         }
         (Value::Array(items), Type::Array(of)) => list(out, items, |item, out| self::value(item, of, out)),
-        (Value::Map(entries), Type::Map(key, of)) => object(out, entries, |entry, out| {
-            match &entry.0 {
-                Value::Text(name) => string(name, out),
-                other => quoted(out, |out| self::value(other, key, out)),
-            }
-            out.push(b':');
-            self::value(&entry.1, of, out);
-        }),
+        (Value::Map(entries), Type::Map(key, of)) => {
+            let mut sorted: Vec<_> = entries.iter().collect();
+            sorted.sort_by(|a, b| crate::sql::functions::order(&a.0, &b.0));
+            object(out, &sorted, |entry, out| {
+                match &entry.0 {
+                    Value::Text(name) => string(name, out),
+                    other => quoted(out, |out| self::value(other, key, out)),
+                }
+                out.push(b':');
+                self::value(&entry.1, of, out);
+            });
+        }
         (Value::Row(values), Type::Row(fields)) => {
             let both: Vec<_> = values.iter().zip(fields).collect();
             object(out, &both, |(item, (name, of)), out| {
