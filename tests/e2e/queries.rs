@@ -51,7 +51,7 @@ fn a_count_per_key_is_right_over_kills() {
         std::thread::sleep(std::time::Duration::from_millis(rng.within(50, 700)));
         agent.kill();
     }
-    agent.start();
+    agent.start_ready();
     wait::holds("every count is right", PATIENCE, || counts(&endpoint, "n") == expected);
     agent.stop();
 }
