@@ -201,11 +201,11 @@ impl Text {
         let mut last: Option<&Shift> = None;
         for token in tokens {
             let [start, end] = [token.span.start, token.span.end].map(|at| {
-                let offset = here.to_place(at);
+                let offset = here.walk_to(at);
                 while let Some(shift) = shifts.next_if(|shift| shift.start <= offset) {
                     last = Some(shift);
                 }
-                there.to_offset(original(last, offset))
+                there.walk_on_to(original(last, offset))
             });
             token.span = Span::new(start, end);
         }
@@ -254,14 +254,14 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    fn to_place(&mut self, at: Location) -> usize {
+    fn walk_to(&mut self, at: Location) -> usize {
         while self.rest.peek().is_some() && (self.place.line, self.place.column) < (at.line, at.column) {
             self.step();
         }
         self.offset()
     }
 
-    fn to_offset(&mut self, offset: usize) -> Location {
+    fn walk_on_to(&mut self, offset: usize) -> Location {
         while self.offset() < offset.min(self.length) {
             self.step();
         }
