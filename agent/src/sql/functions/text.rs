@@ -237,7 +237,7 @@ fn substring(args: &Args<'_>, out: &mut Vec<u8>) -> Option<()> {
 
 /// The place of the first at or behind a place, 0 if there is none; all from 1.
 fn find(text: &str, wanted: &str, from: i64) -> i64 {
-    let skipped = cut(text, 0, from - 1);
+    let skipped = cut(text, 0, from.saturating_sub(1));
     let rest = &text[skipped.len()..];
     match rest.find(wanted) {
         Some(at) => (skipped.chars().count() + rest[..at].chars().count()) as i64 + 1,

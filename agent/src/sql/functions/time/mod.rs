@@ -80,7 +80,7 @@ pub(super) const TABLE: &[Function] = &[
         let unit = epoch_unit(site)?;
         Ok(rows(move |args| {
             let at = (args.double(0) * unit as f64 / 1000.0).floor();
-            (at.abs() < 9e15).then_some(at as i64 * 1000)
+            (at.abs() < 9e15).then(|| at as i64 * 1000)
         }))
     }),
     f("TO_DATE", "STRING [, STRING] -> DATE", to_date),
