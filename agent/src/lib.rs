@@ -21,23 +21,22 @@ mod record;
 // 1. Bytes come in, with positions.
 mod source;
 
-// 2. Bytes become documents (pure).
+// 2. Bytes become documents or columns (pure).
 mod decode;
 
-// The columns way: a script becomes a typed plan (pure).
-#[allow(dead_code, unused_imports)]
+// Text becomes a typed plan (pure).
 mod sql;
 
-#[allow(dead_code, unused_imports)]
+// 3. Rows become changes (pure).
 mod query;
 
-// 3. Documents become gzip bulk bodies (pure).
+// 4. Documents and changes become gzip bulk bodies (pure).
 mod encode;
 
-// 4. One commit: bodies, positions, dead letters.
+// 5. One commit: bodies, positions, dead letters, a query's state.
 mod store;
 
-// 5. Requests go out, verdicts come back.
+// 6. Requests go out, verdicts come back.
 mod deliver;
 
 // The corridor that connects the rooms, and the bell.

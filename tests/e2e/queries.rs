@@ -25,7 +25,8 @@ fn agent(room: &Room, script: &str) -> Agent {
 /// `_id` → the field `n`.
 fn counts(endpoint: &Endpoint, field: &str) -> BTreeMap<String, i64> {
     endpoint.documents(|documents| {
-        let of = documents.of("counts").map(|(id, document)| (id.to_owned(), document.json()[field].as_i64().unwrap_or(-1)));
+        let of =
+            documents.of("counts").map(|(id, document)| (id.to_owned(), document.json()[field].as_i64().unwrap_or(-1)));
         of.collect()
     })
 }
@@ -35,7 +36,8 @@ fn a_count_per_key_is_right_over_kills() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let mut rng = Rng::for_test("a_count_per_key_is_right_over_kills");
     let select = "SELECT a, COUNT(*) FROM s GROUP BY a";
-    let text = script(&room, &endpoint.url(), "a INT, b STRING", "a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED", select);
+    let text =
+        script(&room, &endpoint.url(), "a INT, b STRING", "a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED", select);
     let mut agent = agent(&room, &text);
     let mut expected: BTreeMap<String, i64> = BTreeMap::new();
     let file = room.logs().join("app.json");
@@ -67,13 +69,17 @@ fn a_window_comes_once_with_exact_values_over_kills() {
         "w STRING, a INT, n BIGINT, total BIGINT, PRIMARY KEY (w, a) NOT ENFORCED",
         "SELECT CAST(window_start AS STRING), a, COUNT(*), SUM(b) FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '10' SECOND)) GROUP BY window_start, window_end, a",
     );
-    let mut agent = agent(&room, &text).with(&["--once"]);
+    let mut agent = agent(&room, &text);
     let mut expected: BTreeMap<(u64, u64), (i64, i64)> = BTreeMap::new();
     let mut content = String::new();
     for n in 0..20_000_u64 {
         let at = n / 100 + rng.within(0, 2); // out of order, never late
         let (a, b) = (rng.within(0, 5), rng.within(0, 100));
-        content.push_str(&format!("{{\"ts\":\"2026-01-01 00:{:02}:{:02}.000\",\"a\":{a},\"b\":{b}}}\n", at / 60, at % 60));
+        content.push_str(&format!(
+            "{{\"ts\":\"2026-01-01 00:{:02}:{:02}.000\",\"a\":{a},\"b\":{b}}}\n",
+            at / 60,
+            at % 60
+        ));
         let of = expected.entry((at / 10, a)).or_default();
         *of = (of.0 + 1, of.1 + b as i64);
     }

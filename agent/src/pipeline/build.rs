@@ -75,7 +75,7 @@ impl Site<'_> {
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
         let opened = Source::open(&plan.source, door.rows(), self.settings.once, metrics.clone());
         let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
-        let work = Work::Lines(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone()));
+        let work = Work::Lines(Box::new(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone())));
         let once = self.settings.once || matches!(plan.source, SourcePlan::Stdin(_));
         let sink = BuiltSink {
             plan: plan.sink.clone(),
@@ -122,7 +122,7 @@ impl Site<'_> {
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
         let once = self.settings.once || sources.iter().all(|source| matches!(source, SourcePlan::Stdin(_)));
-        let work = Work::Query(QueryCodec::new(plan, program, outputs, self.host, metrics.clone()));
+        let work = Work::Query(Box::new(QueryCodec::new(plan, program, outputs, self.host, metrics.clone())));
         let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
             Ok(sinks) => sinks,
             Err(error) => return Ok(Err(error.into())),

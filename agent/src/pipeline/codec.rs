@@ -65,8 +65,8 @@ pub(super) struct Encoded {
 
 /// What is done to a batch.
 pub(super) enum Work {
-    Lines(Codec),
-    Query(QueryCodec),
+    Lines(Box<Codec>),
+    Query(Box<QueryCodec>),
 }
 
 impl Work {

@@ -42,8 +42,6 @@ pub(crate) enum IngestError {
     Encode(#[from] std::io::Error),
     #[error("the encoding threads have ended")]
     Pool,
-    #[error("{0}")]
-    Query(String),
 }
 
 /// What others may ask of the loop, and what it tells them.
@@ -294,7 +292,9 @@ impl Running {
         metrics.committed_bytes.inc_by(bytes);
         metrics.dead_letters.inc_by(ready.dead.len() as u64);
         print(&ready.printed);
-        let commit = Commit { members: ready.members, rows: batch.rows, dead: ready.dead };
+        let mut rows = batch.rows;
+        rows.extend(self.ingest.versions.row());
+        let commit = Commit { members: ready.members, rows, dead: ready.dead };
         self.receipts.push_back((self.ingest.door.commit(commit)?, 0));
         Ok(())
     }

@@ -131,11 +131,6 @@ impl StateLog {
         self.writing.is_none() && self.changed > CHANGED_MIN.max(2 * self.base)
     }
 
-    /// A base is being written.
-    pub(super) fn writes_base(&self) -> bool {
-        self.writing.is_some()
-    }
-
     /// The next piece of a base, the first one beginning it.
     pub(super) fn base(&mut self, marks: Marks, rows: &[u8]) -> Member {
         let number = self.next;
@@ -316,7 +311,6 @@ mod tests {
         let (all, door) = store(dir.path());
         let (mut log, _, rows) = open(&door).unwrap();
         assert_eq!(rows, ["1", "half"]);
-        assert!(!log.writes_base());
         commit(&door, log.changes(marks(3), b"3"));
         all.close(Duration::from_secs(9)).unwrap();
         let (all, door) = store(dir.path());

@@ -121,8 +121,7 @@ impl State {
             return Judgement::Refuse { status: 409, kind: "version_conflict_engine_exception", reason };
         }
         if item.operation == "index"
-            && let Err(current) =
-                self.documents.index(&item.index, &item.id, item.source.clone(), item.version)
+            && let Err(current) = self.documents.index(&item.index, &item.id, item.source.clone(), item.version)
         {
             return outdated(item, current);
         }
