@@ -2,9 +2,11 @@
 //! which dialect it was. Defaults live in `Default` so that `job` and tests agree on them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::record::Type;
+use crate::sql::plan::Query;
 
 /// One job, ready to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +17,44 @@ pub(crate) struct Plan {
     pub(crate) decode: DecodePlan,
     pub(crate) sink: ElasticsearchPlan,
     pub(crate) buffer: BufferPlan,
+}
+
+/// What a job file asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum JobPlan {
+    /// Lines are shipped as they are.
+    Ship(Box<Plan>),
+    /// Rows go through a query.
+    Query(Box<QueryPlan>),
+}
+
+/// One SQL script, ready to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct QueryPlan {
+    pub(crate) id: String,
+    /// Those of `query.scans`, in that order.
+    pub(crate) tables: Vec<TablePlan>,
+    pub(crate) query: Arc<Query>,
+    /// One for each table that is written to.
+    pub(crate) sinks: Vec<SinkPlan>,
+    pub(crate) buffer: BufferPlan,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SinkPlan {
+    pub(crate) name: String,
+    /// The table's number in the script, as `query.outputs` has it.
+    pub(crate) table: usize,
+    pub(crate) target: SinkTarget,
+    pub(crate) rows: RowsPlan,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum SinkTarget {
+    /// `rows.index` says the index of a row.
+    Elasticsearch(Box<ElasticsearchPlan>),
+    Print,
+    Blackhole,
 }
 
 #[derive(Clone, Debug, PartialEq)]

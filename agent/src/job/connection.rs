@@ -101,6 +101,15 @@ fn check_endpoint<'d>(reader: &mut Reader<'d>, section: &Section<'d>, key: &str,
     }
 }
 
+/// Checks an endpoint written elsewhere: true if plain HTTP has no port in it, else what is wrong with it.
+pub(crate) fn check_url(text: &str) -> Result<bool, String> {
+    let url = parse_url(text).map_err(|e| match e {
+        UrlError::Credentials => "credentials don't belong in a URL, where logs would show them".to_owned(),
+        e => format!("the URL {e}"),
+    })?;
+    Ok(url.scheme == "http" && url.port.is_none())
+}
+
 struct Url<'t> {
     scheme: &'t str,
     port: Option<u16>,

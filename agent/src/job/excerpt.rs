@@ -63,6 +63,14 @@ pub(crate) fn place(text: &str, at: &Range<usize>, visible: &Visible) -> Place {
     render(text, line, at, &hidden)
 }
 
+/// The place of `at` in `text`, of which these ranges, in order, must not be seen.
+pub(crate) fn place_hiding(text: &str, at: &Range<usize>, hidden: &[Range<usize>]) -> Place {
+    let line = line_of(text, at.start);
+    let within = |range: &Range<usize>| range.start.max(line.start)..range.end.min(line.end);
+    let hidden: Vec<Range<usize>> = hidden.iter().map(within).filter(|range| range.start < range.end).collect();
+    render(text, line, at, &hidden)
+}
+
 /// The place of `at` in `text`, which is not TOML. `known` tells of a word whether it is, or is near to, a known
 /// key, `secret` whether its value must not be shown.
 pub(crate) fn place_unparsed(

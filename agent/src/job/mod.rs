@@ -1,13 +1,14 @@
 //! The scripts people write become plans: `load` reads a job file and gives its `Plan`, or everything that is wrong
 //! with it at once. All reading of files and of the environment is here; the rest of the room is pure.
 //!
-//! One dialect for now, the native one (`native.rs` lists its keys). `datasources.rs` has named connections.
+//! Two dialects: the native one (`native.rs` lists its keys) and Flink SQL (`flink.rs`). `datasources.rs` has named connections.
 //! `reader.rs`, `values.rs` and the smaller files are what dialects in TOML are read with; the agent's own config uses them as well.
 
 mod connection;
 mod datasources;
 mod decode;
 mod excerpt;
+mod flink;
 mod index;
 mod native;
 mod nearest;
@@ -30,7 +31,7 @@ pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};
 pub(crate) use variables::Outside;
 
-use crate::plan::Plan;
+use crate::plan::JobPlan;
 
 /// Nobody writes a longer one by hand, and `paths = ["/var/log/big.log"]` may end up as an argument by mistake.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -47,7 +48,7 @@ pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_fi
 
 /// The plan of a job file with the named connections of the `datasources.toml` beside it, or all that is wrong.
 /// Warnings alone don't refuse a job.
-pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
+pub(crate) fn load(path: &Path) -> Result<JobPlan, Problems> {
     let (datasources, mut problems) = Datasources::load(&Datasources::beside(path), OWN_VIEW);
     let (plan, more) = examine(path, &datasources, OWN_VIEW);
     problems.extend(more);
@@ -55,19 +56,29 @@ pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
 }
 
 /// As `load`, with the warnings, and seen as `view` does.
-pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) -> (Option<Plan>, Problems) {
+pub(crate) fn examine(path: &Path, datasources: &Datasources, view: View<'_>) -> (Option<JobPlan>, Problems) {
     let name = path.display().to_string();
     if path.is_dir() {
         let message = format!("is a folder; name the jobs in it, as in {name}/*.toml");
         return (None, Problem::of_file(name, message).into());
     }
-    if path.extension().is_none_or(|extension| extension != "toml") {
-        let message = "this version runs native TOML jobs (*.toml)";
-        return (None, Problem::of_file(name, message).into());
-    }
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    with_file(path, view, |text, outside| native::parse(text, &name, &stem, outside, datasources))
-        .unwrap_or_else(|problems| (None, problems))
+    let examined = match &*extension {
+        "toml" => with_file(path, view, |text, outside| {
+            let (plan, problems) = native::parse(text, &name, &stem, outside, datasources);
+            (plan.map(|plan| JobPlan::Ship(Box::new(plan))), problems)
+        }),
+        "sql" => with_file(path, view, |text, outside| {
+            let (plan, problems) = flink::parse(text, &name, &stem, outside, datasources);
+            (plan.map(|plan| JobPlan::Query(Box::new(plan))), problems)
+        }),
+        _ => {
+            let message = "this version runs native TOML jobs (*.toml) and Flink SQL (*.sql)";
+            return (None, Problem::of_file(name, message).into());
+        }
+    };
+    examined.unwrap_or_else(|problems| (None, problems))
 }
 
 impl Datasources {

@@ -135,14 +135,16 @@ fn missing_section<'d, T>(reader: &mut Reader<'d>, root: &Section<'d>, key: &str
     None
 }
 
+/// Can this be a job's id?
+pub(crate) fn is_id(id: &str) -> bool {
+    let of_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&id.len()) && id.bytes().all(of_id) && !matches!(id, "." | "..")
+}
+
 fn read_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>, stem: &str) -> Option<String> {
     const RULE: &str = "1 to 64 of the letters A-Z a-z, digits and . _ -";
-    let good = |id: &str| {
-        let of_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        (1..=64).contains(&id.len()) && id.bytes().all(of_id) && !matches!(id, "." | "..")
-    };
     if !root.has("id") {
-        if good(stem) {
+        if is_id(stem) {
             return Some(stem.to_owned());
         }
         let message = format!("the file's name can't be the job's id, which is {RULE}; write at the top: id = \"…\"");
@@ -150,7 +152,7 @@ fn read_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>, stem: &str) -> Optio
         return None;
     }
     let text = reader.text(root, "id")?;
-    if good(&text.value) {
+    if is_id(&text.value) {
         return Some(text.value);
     }
     reader.refuse(text.at.clone(), "id", format!("\"id\" must be {RULE}, found {}", text.quoted()));

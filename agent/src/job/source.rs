@@ -121,9 +121,9 @@ fn read_globs<'d>(
     let texts = reader.texts(section, key)?;
     let mut globs = Some(Vec::new());
     for text in texts {
-        if let Err(e) = globset::GlobBuilder::new(&text.value).literal_separator(true).build() {
+        if let Err(why) = check_glob(&text.value) {
             let quoted = text.quoted();
-            let message = format!("{}: {quoted} is no glob: {}", section.called(key), e.kind());
+            let message = format!("{}: {quoted} is no glob: {why}", section.called(key));
             reader.refuse(text.at.clone(), section.path(key), message);
             globs = None;
             continue;
@@ -135,8 +135,13 @@ fn read_globs<'d>(
     globs
 }
 
+/// What is wrong with a glob.
+pub(crate) fn check_glob(glob: &str) -> Result<(), String> {
+    globset::GlobBuilder::new(glob).literal_separator(true).build().map(drop).map_err(|e| e.kind().to_string())
+}
+
 /// `./` and `../` at the beginning are taken out, since files are matched by their plain absolute paths.
-fn absolute(folder: &Path, glob: &str) -> String {
+pub(crate) fn absolute(folder: &Path, glob: &str) -> String {
     let mut rest = glob;
     if rest.starts_with('/') {
         return rest.to_owned();

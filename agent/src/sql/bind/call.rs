@@ -138,6 +138,10 @@ impl Binder<'_> {
             };
             self.exprs(asts, scope)?
         };
+        if distinct && args.len() > 1 {
+            let message = format!("{name}(DISTINCT …) takes one argument: concatenate them, or put them into a ROW");
+            return self.refuse(place::of_function(function), message);
+        }
         let resolved = aggregates::resolve(name, args, distinct);
         let (function, args, ty) = resolved.or_else(|message| self.refuse(place::of_function(function), message))?;
         Ok(super::aggregate::Pending { function, args, distinct, filter: filter?, ty })

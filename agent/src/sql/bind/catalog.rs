@@ -69,12 +69,15 @@ impl Binder<'_> {
         let tables = script.tables.iter().enumerate().map(|(i, table)| (table.name.text.as_str(), Named::Table(i)));
         let views = script.views.iter().enumerate().map(|(i, view)| (view.name.text.as_str(), Named::View(i)));
         let all = tables.chain(views);
-        if let Ok(found) = self.find(name, all.clone()) {
-            return Ok(found);
+        match self.find(name, all.clone()) {
+            Ok(found) => return Ok(found),
+            // That it is declared twice has been said.
+            Err(several) if !several.is_empty() => return Err(Reported),
+            Err(_) => {}
         }
         let known: Vec<&str> = all.map(|(name, _)| name).collect();
         let hint = match known.iter().find(|known| known.eq_ignore_ascii_case(&name.value)) {
-            Some(other) => format!(", did you mean '{other}'? (table names are case-sensitive)"),
+            Some(other) => format!("; did you mean {other}? Table names are case-sensitive"),
             None => did_you_mean(&name.value, known),
         };
         self.refuse(name.span, format!("table or view '{}' not found{hint}", name.value))
@@ -126,6 +129,7 @@ impl Binder<'_> {
         if self.expanding.contains(&view.name.text) {
             return self.refuse(name.span(), format!("view '{}' is defined by itself", view.name.text));
         }
+        self.refuse_hints(&view.hints);
         self.expanding.push(view.name.text.clone());
         let place = std::mem::replace(&mut self.place, view.name.place);
         let ctes = std::mem::take(&mut self.ctes);

@@ -8,6 +8,9 @@ use super::{Binder, Bound, call, place, window};
 const NO_JOINS: &str = "joins of tables are not supported: write the fields into one source before they get here, or load both \
                         and join by a lookup in Elasticsearch (an enrich policy). CROSS JOIN UNNEST(array) AS t(x) is";
 
+const NO_VERSIONS: &str = "FOR SYSTEM_TIME AS OF (a temporal join, a lookup) is not supported: look the fields up when documents \
+                           are indexed, by an enrich policy of Elasticsearch";
+
 impl Binder<'_> {
     pub(super) fn from(&mut self, from: &[TableWithJoins]) -> Bound<Relation> {
         let mut all = from.iter();
@@ -33,6 +36,7 @@ impl Binder<'_> {
     }
 
     fn join(&mut self, left: Relation, join: &Join) -> Bound<Relation> {
+        // A table on the right is refused below, whatever the kind of join.
         let outer = match &join.join_operator {
             JoinOperator::CrossJoin(JoinConstraint::None) => false,
             JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) if is_true(constraint) => false,
@@ -42,12 +46,15 @@ impl Binder<'_> {
                     "rows of an array are joined by CROSS JOIN, or by LEFT JOIN … ON TRUE; conditions go into WHERE";
                 return self.refuse(place::of_factor(&join.relation), message);
             }
-            _ => return self.refuse(place::of_factor(&join.relation), NO_JOINS),
+            _ => false,
         };
         self.join_rows(left, &join.relation, outer)
     }
 
     fn join_rows(&mut self, left: Relation, right: &TableFactor, outer: bool) -> Bound<Relation> {
+        if let TableFactor::Table { version: Some(_), .. } = right {
+            return self.refuse(place::of_factor(right), NO_VERSIONS);
+        }
         if !super::unnest::is_rows(right) {
             // Errors in the other side are worth saying too.
             let _ = self.factor(right);
@@ -72,8 +79,7 @@ impl Binder<'_> {
                 index_hints,
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
                 if version.is_some() {
-                    let message = "FOR SYSTEM_TIME AS OF (a temporal join or time travel) is not supported";
-                    return self.refuse(place::of_factor(factor), message);
+                    return self.refuse(place::of_factor(factor), NO_VERSIONS);
                 }
                 let relation = self.relation(name)?;
                 match alias {
@@ -105,6 +111,9 @@ impl Binder<'_> {
 
     fn unsupported(&mut self, factor: &TableFactor) -> Bound<Relation> {
         let message = match factor {
+            _ if super::unnest::is_rows(factor) => {
+                "rows of an array need a table before them: FROM t CROSS JOIN UNNEST(t.tags) AS u(tag)".to_owned()
+            }
             TableFactor::MatchRecognize { .. } => {
                 "MATCH_RECOGNIZE is not supported: patterns over several rows need another tool; per-key counts in a window \
                  often do"
@@ -117,9 +126,6 @@ impl Binder<'_> {
                 format!("the table function {name} is not supported here: write , LATERAL TABLE({name}(…)) AS t(x) after a table")
             }
             TableFactor::Table { sample: Some(_), .. } => "TABLESAMPLE is not supported: filter by RAND() < 0.1".to_owned(),
-            _ if super::unnest::is_rows(factor) => {
-                "rows of an array need a table before them: FROM t CROSS JOIN UNNEST(t.tags) AS u(tag)".to_owned()
-            }
             TableFactor::Derived { lateral: true, .. } => "LATERAL (SELECT …) is a join, which is not supported".to_owned(),
             TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => {
                 "PIVOT is not supported: write SUM(x) FILTER (WHERE key = 'a') for each column".to_owned()

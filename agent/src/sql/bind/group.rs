@@ -84,7 +84,7 @@ impl Binder<'_> {
                 });
                 if let (false, Some(expr)) = (known, alias) {
                     let message = format!(
-                        "column '{}' not found: GROUP BY does not know the SELECT list's names, write GROUP BY {}",
+                        "Column '{}' not found: GROUP BY does not know the SELECT list's names, write GROUP BY {}",
                         name.value,
                         super::expr::brief(expr)
                     );

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::record::{Type, Value};
-use crate::sql::cast;
+use crate::sql::cast::{self, Strictness};
 use crate::sql::expr::Expr;
 use crate::sql::plan::{Emission, Field, Node, NodeKind, Output};
-use crate::sql::script::{ColumnKind, Insert, Name, Table};
+use crate::sql::script::{ColumnKind, Hint, Insert, Name, Table};
+use crate::sql::types;
 
 use super::catalog::{Named, ident};
 use super::literal::constant;
@@ -43,15 +44,7 @@ impl<'a> Binder<'a> {
     }
 
     fn insert_query(&mut self, insert: &Insert) -> Bound<Relation> {
-        for hint in &insert.hints {
-            if hint.name != "OPTIONS" {
-                let message = format!(
-                    "the hint {} is not supported; for the life time of state write SET 'table.exec.state.ttl' = '1 d'",
-                    hint.name
-                );
-                self.error(hint.place, hint.name.chars().count() as u32, message);
-            }
-        }
+        self.refuse_hints(&insert.hints);
         self.emission = self.emit(insert)?;
         self.emitted = false;
         let bound = self.query(&insert.query);
@@ -60,6 +53,17 @@ impl<'a> Binder<'a> {
             return Err(Reported);
         }
         bound
+    }
+
+    /// OPTIONS change a table's options, which are `job`'s; nothing else is known.
+    pub(super) fn refuse_hints(&mut self, hints: &[Hint]) {
+        for hint in hints.iter().filter(|hint| hint.name != "OPTIONS") {
+            let message = format!(
+                "the hint {} is not supported; for the life time of state write SET 'table.exec.state.ttl' = '1 d'",
+                hint.name
+            );
+            self.error(hint.place, hint.name.chars().count() as u32, message);
+        }
     }
 
     fn emit(&mut self, insert: &Insert) -> Bound<Option<Emission>> {
@@ -151,8 +155,8 @@ impl<'a> Binder<'a> {
             let Some(column) = columns.get(*target) else { return Err(Reported) };
             let given = self.graph.column(relation.node, visible.column);
             let from = given.ty.clone();
-            let given = if from == *column.ty { Ok(given) } else { cast::implicit(given, column.ty) };
-            match given {
+            let taken = takes(&from, column.ty);
+            match if taken { cast::cast(given, column.ty, Strictness::Lenient) } else { Err(String::new()) } {
                 Ok(given) => {
                     if let Some(value) = values.get_mut(*target) {
                         *value = crate::sql::eval::fold(given, &self.settings);
@@ -226,5 +230,30 @@ impl<'a> Binder<'a> {
             sink.join(", ")
         );
         self.refuse_name(&insert.target, message)
+    }
+}
+
+/// Whether a sink's column takes values of a type without a CAST: Flink's `supportsImplicitCast`.
+fn takes(from: &Type, to: &Type) -> bool {
+    let narrower = |of: &[Type]| of.contains(from);
+    match (from, to) {
+        (Type::Null, _) => true,
+        (a, b) if a == b => true,
+        (_, Type::Char(_)) => matches!(from, Type::Char(_)),
+        (_, Type::Varchar(_)) => types::is_text(from),
+        (_, Type::Binary(_)) => matches!(from, Type::Binary(_)),
+        (_, Type::Varbinary(_)) => types::is_binary(from),
+        (_, Type::SmallInt) => narrower(&[Type::TinyInt]),
+        (_, Type::Int) => narrower(&[Type::TinyInt, Type::SmallInt]),
+        (_, Type::BigInt) => types::is_integer(from),
+        (_, Type::Float) => types::is_integer(from) || matches!(from, Type::Decimal(..)),
+        (_, Type::Double | Type::Decimal(..)) => types::is_numeric(from),
+        (_, Type::Date) => matches!(from, Type::Timestamp(_)),
+        (_, Type::Time(_)) => matches!(from, Type::Time(_) | Type::Timestamp(_)),
+        (_, Type::Timestamp(_) | Type::TimestampLtz(_)) => types::is_timestamp(from),
+        (Type::Array(a), Type::Array(b)) | (Type::Multiset(a), Type::Multiset(b)) => takes(a, b),
+        (Type::Map(k, v), Type::Map(l, w)) => takes(k, l) && takes(v, w),
+        (Type::Row(a), Type::Row(b)) => a.len() == b.len() && a.iter().zip(b).all(|((_, a), (_, b))| takes(a, b)),
+        _ => false,
     }
 }

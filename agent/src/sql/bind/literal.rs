@@ -79,9 +79,8 @@ impl Binder<'_> {
         let ast::Expr::Value(value) = &*interval.value else {
             return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
-        let ast::Value::SingleQuotedString(written) = &value.value else {
-            return self
-                .refuse(span, format!("write the interval's value between quotes: INTERVAL '{}' …", value.value));
+        let (ast::Value::SingleQuotedString(written) | ast::Value::Number(written, _)) = &value.value else {
+            return self.refuse(span, "an interval is a literal such as INTERVAL '1' MINUTE");
         };
         let Some(unit) = interval.leading_field.as_ref() else {
             return self.refuse(span, format!("the interval needs a unit, such as INTERVAL '{written}' MINUTE"));
@@ -98,11 +97,9 @@ fn number(digits: &str) -> Option<Expr> {
         return digits.parse().ok().map(|value| constant(Value::Double(value), Type::Double));
     }
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if !digits.contains('.') {
-        if let Ok(value) = whole.parse::<i64>() {
-            let ty = if i32::try_from(value).is_ok() { Type::Int } else { Type::BigInt };
-            return Some(constant(Value::Int(value), ty));
-        }
+    if let (false, Ok(value)) = (digits.contains('.'), whole.parse::<i64>()) {
+        let ty = if i32::try_from(value).is_ok() { Type::Int } else { Type::BigInt };
+        return Some(constant(Value::Int(value), ty));
     }
     let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
     let significant = whole.trim_start_matches('0').len() + fraction.len();

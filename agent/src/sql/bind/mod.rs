@@ -49,7 +49,7 @@ pub(crate) fn bind(script: &Script) -> Result<Query, Vec<SqlError>> {
     binder.check_unused_views();
     binder.check_sessions(&outputs);
     if script.inserts.is_empty() && binder.errors.is_empty() {
-        binder.error(Place::default(), 0, "the script has no INSERT INTO, so it does nothing".to_owned());
+        binder.error(Place { line: 1, column: 1 }, 0, "the script has no INSERT INTO, so it does nothing".to_owned());
     }
     let Binder { graph, settings, mut notes, mut errors, .. } = binder;
     if !errors.is_empty() {

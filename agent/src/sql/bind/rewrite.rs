@@ -111,7 +111,11 @@ pub(super) fn renumber(expr: Expr, number: &dyn Fn(usize) -> usize) -> Expr {
 /// The same over the input of a projection instead of its output.
 pub(super) fn through(expr: Expr, projection: &[Expr]) -> Expr {
     let changed = replace(expr, &mut |expr| match expr.kind {
-        ExprKind::Column(column) => Ok::<_, std::convert::Infallible>(projection.get(column).cloned()),
+        // A text may be read as one of a longer type without a cast, so the type is the reader's.
+        ExprKind::Column(column) => {
+            let inner = projection.get(column).cloned();
+            Ok::<_, std::convert::Infallible>(inner.map(|inner| Expr { ty: expr.ty.clone(), ..inner }))
+        }
         _ => Ok(None),
     });
     match changed {

@@ -83,7 +83,7 @@ impl Binder<'_> {
             Err(several) => {
                 let candidates: Vec<String> =
                     several.iter().map(|v| format!("{}.{}", v.table.as_deref().unwrap_or("?"), v.name)).collect();
-                let message = format!("column '{}' is ambiguous: {}", name.value, candidates.join(", "));
+                let message = format!("Column '{}' is ambiguous: {}", name.value, candidates.join(", "));
                 self.refuse(name.span, message)
             }
         }
@@ -106,7 +106,7 @@ impl Binder<'_> {
     fn unknown_column(&mut self, scope: &Relation, name: &Ident) -> Bound<usize> {
         let names = || scope.columns.iter().map(|visible| visible.name.as_str());
         let hint = match names().find(|known| known.eq_ignore_ascii_case(&name.value)) {
-            Some(other) => format!(", did you mean '{other}'? (column names are case-sensitive)"),
+            Some(other) => format!("; did you mean {other}? Column names are case-sensitive"),
             None => match did_you_mean(&name.value, names()) {
                 near if !near.is_empty() => near,
                 _ => {
@@ -116,6 +116,6 @@ impl Binder<'_> {
                 }
             },
         };
-        self.refuse(name.span, format!("column '{}' not found in any table{hint}", name.value))
+        self.refuse(name.span, format!("Column '{}' not found in any table{hint}", name.value))
     }
 }

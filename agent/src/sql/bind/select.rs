@@ -194,10 +194,15 @@ impl Binder<'_> {
         }
         let from = self.from(&select.from)?;
         let conditions = match &select.selection {
-            None => Vec::new(),
-            Some(selection) => self.where_conditions(selection, &from)?,
+            None => Ok(Vec::new()),
+            Some(selection) => self.where_conditions(selection, &from),
         };
-        let (mut input, conditions) = self.first_rows(from, conditions)?;
+        let filtered = conditions.and_then(|conditions| self.first_rows(from.clone(), conditions));
+        let Ok((mut input, conditions)) = filtered else {
+            // What is wrong with the rest is said too.
+            let _ = self.select_list(select, &from);
+            return Err(Reported);
+        };
         for condition in conditions {
             input.node = self.graph.filter(input.node, condition);
         }

@@ -46,6 +46,12 @@ impl Binder<'_> {
                 };
                 (self.expr(array, &left)?, alias)
             }
+            TableFactor::Table { args: Some(args), alias, with_ordinality: false, .. } => {
+                let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(array))] = args.args.as_slice() else {
+                    return self.refuse(place::of_factor(factor), "UNNEST takes one array");
+                };
+                (self.expr(array, &left)?, alias)
+            }
             TableFactor::TableFunction { expr, alias } => (self.table_function(expr, &left)?, alias),
             TableFactor::Function { name, args, with_ordinality: false, alias, .. } => {
                 (self.lateral(factor, name, args, &left)?, alias)
@@ -89,8 +95,9 @@ impl Binder<'_> {
             return self.expr(expr, left);
         }
         let hint = did_you_mean(&name, TABLE_FUNCTIONS);
+        let hint = if hint.is_empty() { ".".to_owned() } else { hint };
         let message = format!(
-            "the table function {name} is not supported{hint}; there is {}, and UNNEST(array)",
+            "the table function {name} is not supported{hint} There is {}, and UNNEST(array)",
             TABLE_FUNCTIONS.join(", ")
         );
         self.refuse(place::of(expr), message)

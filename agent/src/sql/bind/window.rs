@@ -258,8 +258,6 @@ impl Binder<'_> {
         let mut fields = self.graph.fields(input).to_vec();
         let first = fields.len();
         let time = fields.get(window.time).map_or(Type::Timestamp(3), |field| field.ty.clone());
-        // The new window_time is the time attribute from here on.
-        fields.iter_mut().for_each(|field| field.rowtime = false);
         fields.push(field("window_start", &Type::Timestamp(3), false));
         fields.push(field("window_end", &Type::Timestamp(3), false));
         fields.push(field("window_time", &time, true));

@@ -112,13 +112,20 @@ pub(super) fn of_parser(error: ParserError, tokens: &[TokenWithSpan]) -> SqlErro
         (None, None) => end,
     };
     let index = index.unwrap_or(tokens.len().saturating_sub(1));
+    if let Some(clause) = taken_for_a_name(tokens, index) {
+        let after_comma = "; is the comma before it one too many?";
+        let advice = if tokens.get(clause - 1).is_some_and(|t| t.token == Token::Comma) { after_comma } else { "" };
+        let token = tokens.get(clause).map_or(Token::EOF, |token| token.token.clone());
+        let span = tokens.get(clause).map_or(span, |token| token.span);
+        return at(span, format!("expected an expression, found {}{advice}", show(&token)));
+    }
     if let Some((meant, token)) = misspelt(tokens, index) {
         return at(token.span, format!("{} is not understood here; did you mean {meant}?", show(&token.token)));
     }
     let found = tokens.get(index).map_or_else(String::new, |token| show(&token.token));
     let message = match message.split_once(", found:") {
         Some((what, _)) => {
-            let what = what.trim_start_matches("Expected:").trim();
+            let what = what.trim_start_matches("Expected").trim_start_matches(':').trim();
             let what = if what == "end of statement" { "the end of the statement" } else { what };
             format!("expected {what}, found {found}{}", advice(tokens, index))
         }
@@ -138,6 +145,38 @@ fn cut_location(text: &str) -> (&str, Option<Location>) {
         Some(Location { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
     });
     (message, location.filter(|location| location.line > 0))
+}
+
+/// A word that begins a clause where an operand belongs: sqlparser takes it for a column's name.
+fn taken_for_a_name(tokens: &[TokenWithSpan], index: usize) -> Option<usize> {
+    let begins = ["FROM", "WHERE", "GROUP", "HAVING", "ORDER", "UNION"];
+    let operator = |token: &Token| {
+        matches!(
+            token,
+            Token::Comma
+                | Token::Eq
+                | Token::Lt
+                | Token::Gt
+                | Token::LtEq
+                | Token::GtEq
+                | Token::Neq
+                | Token::Plus
+                | Token::Minus
+                | Token::Div
+                | Token::StringConcat
+        )
+    };
+    let from = index.checked_sub(1)?.max(1);
+    (from..=index).find(|i| {
+        let here = tokens.get(*i).map(|token| &token.token);
+        let before = i.checked_sub(1).and_then(|i| tokens.get(i)).map(|token| &token.token);
+        let clause = |word: &Token| {
+            begins
+                .iter()
+                .any(|b| matches!(word, Token::Word(w) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(b)))
+        };
+        here.is_some_and(clause) && before.is_some_and(operator)
+    })
 }
 
 /// A word at or shortly before the place that is nearly one that could stand there.

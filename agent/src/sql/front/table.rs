@@ -40,6 +40,7 @@ pub(super) fn create(parser: &mut Parser<'_>, context: Context<'_>, errors: &mut
         partitioned_by: Vec::new(),
         options: Vec::new(),
     };
+    let before = errors.len();
     if parser.consume_token(&Token::LParen) {
         while !parser.consume_token(&Token::RParen) {
             if let Err(e) = element(parser, &mut table, context) {
@@ -51,8 +52,9 @@ pub(super) fn create(parser: &mut Parser<'_>, context: Context<'_>, errors: &mut
             }
         }
     }
+    let whole = errors.len() == before;
     let like = clauses(parser, &mut table, errors)?;
-    if like.is_none() {
+    if like.is_none() && whole {
         check_names(&table, errors);
     }
     Ok(Created { table, like })

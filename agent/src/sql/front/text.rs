@@ -54,7 +54,7 @@ const FOREIGN: &[(char, char)] = &[
 pub(super) fn prepare(script: &str, variables: &dyn Fn(&str) -> Option<String>) -> (Text, Vec<SqlError>) {
     let mut errors = Vec::new();
     let mut text = Text::new(script);
-    let mut scan = Scan { state: In::Code, suspect: None, statement: 0, wrong: Vec::new() };
+    let mut scan = Scan { state: In::Code, suspect: None, ends: Vec::new(), wrong: Vec::new() };
     let mut rest = script.char_indices().peekable();
     let mut escaped = false;
     while let Some((offset, c)) = rest.next() {
@@ -67,17 +67,21 @@ pub(super) fn prepare(script: &str, variables: &dyn Fn(&str) -> Option<String>) 
             let until = offset + name.len() + 3;
             match variables(name) {
                 Some(value) => text.insert(&mut scan, &value, offset, until),
-                None => errors.push(undefined(script, offset, name)),
+                // The word stands in for it, so that what follows is not blamed.
+                None => {
+                    errors.push(undefined(script, offset, name));
+                    text.insert(&mut scan, "undefined", offset, until);
+                }
             }
             while rest.next_if(|(next, _)| *next < until).is_some() {}
             continue;
         }
         escaped = c == '$' && !escaped;
-        scan.step(text.text.len(), c, behind);
-        text.text.push(if c == '\u{feff}' { ' ' } else { c });
+        let meant = scan.step(text.text.len(), c, behind);
+        text.push(meant, offset, offset + c.len_utf8());
     }
     text.lines = line_starts(&text.text);
-    let end = scan.finish(&mut text);
+    let end = scan.finish(&text);
     for (offset, length, message) in scan.wrong {
         errors.push(SqlError { place: text.place_of(offset), length, message });
     }
@@ -104,14 +108,14 @@ struct Scan {
     state: In,
     /// The first literal that looks as if its closing quote were another's opening one.
     suspect: Option<(usize, char)>,
-    /// Where the statement begins.
-    statement: usize,
+    /// Behind each `;` that ends a statement.
+    ends: Vec<usize>,
     wrong: Vec<(usize, u32, String)>,
 }
 
 impl Scan {
-    /// `behind`: `c` and what follows it.
-    fn step(&mut self, offset: usize, c: char, behind: &str) {
+    /// `behind`: `c` and what follows it. Gives the character that was meant.
+    fn step(&mut self, offset: usize, c: char, behind: &str) -> char {
         match self.state {
             In::Code if behind.starts_with("--") => self.state = In::LineComment,
             In::Code if behind.starts_with("/*") => self.state = In::BlockComment(offset),
@@ -121,11 +125,15 @@ impl Scan {
                 self.wrong.push((offset, 1, message.to_owned()));
                 self.state = In::Quotes(c, offset);
             }
-            In::Code if c == ';' => self.statement = offset + 1,
+            In::Code if c == ';' => self.ends.push(offset + 1),
             In::Code => {
                 if let Some((_, meant)) = FOREIGN.iter().find(|(foreign, _)| *foreign == c) {
-                    let meant = if *meant == ' ' { "a blank".to_owned() } else { meant.to_string() };
-                    self.wrong.push((offset, 1, format!("\"{c}\" is no mark of SQL; write {meant}")));
+                    let said = if *meant == ' ' { "a blank".to_owned() } else { meant.to_string() };
+                    self.wrong.push((offset, 1, format!("\"{c}\" is no mark of SQL; write {said}")));
+                    if *meant == '\'' {
+                        self.state = In::Quotes('\'', offset);
+                    }
+                    return *meant;
                 }
             }
             // Two in a row are one inside: close and open again does the same.
@@ -144,10 +152,11 @@ impl Scan {
             In::BlockComment(start) if behind.starts_with("*/") && offset > start + 1 => self.state = In::Code,
             In::Quotes(..) | In::LineComment | In::BlockComment(_) => {}
         }
+        if c == '\u{feff}' { ' ' } else { c }
     }
 
     /// The end of what can be cut into tokens.
-    fn finish(&mut self, text: &mut Text) -> usize {
+    fn finish(&mut self, text: &Text) -> usize {
         let (start, message) = match self.state {
             In::Code | In::LineComment => return text.text.len(),
             In::Quotes(quote, start) => {
@@ -158,8 +167,7 @@ impl Scan {
         };
         self.wrong.push((start, 1, message));
         // Statements before the one with the open quote are whole.
-        let before = text.text.get(..start).unwrap_or_default();
-        before.rfind(';').map_or(0, |end| end + 1).min(self.statement.max(1))
+        self.ends.iter().rev().find(|end| **end <= start).copied().unwrap_or(0)
     }
 }
 
@@ -176,10 +184,19 @@ impl Text {
     fn insert(&mut self, scan: &mut Scan, value: &str, from: usize, until: usize) {
         let start = self.text.len();
         for (offset, c) in value.char_indices() {
-            scan.step(self.text.len(), c, value.get(offset..).unwrap_or_default());
-            self.text.push(c);
+            let meant = scan.step(self.text.len(), c, value.get(offset..).unwrap_or_default());
+            self.text.push(meant);
         }
         self.shifts.push(Shift { start, end: self.text.len(), from, until });
+    }
+
+    /// One character, which may stand for a longer one.
+    fn push(&mut self, c: char, from: usize, until: usize) {
+        let start = self.text.len();
+        self.text.push(c);
+        if c.len_utf8() != until - from {
+            self.shifts.push(Shift { start, end: self.text.len(), from, until });
+        }
     }
 
     /// Tokens know their places in the script as written from here on.

@@ -69,8 +69,26 @@ fn hinted(before: &[TokenWithSpan]) -> String {
     }
 }
 
+/// Words that only a statement begins with, further behind.
+fn second_statement(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
+    const PAIRS: &[(&str, &str)] =
+        &[("INSERT", "INTO"), ("CREATE", "TABLE"), ("CREATE", "TEMPORARY"), ("CREATE", "VIEW")];
+    let found = tokens.windows(3).find(|three| {
+        let [before, first, second] = three else { return false };
+        let is = |(one, other): &(&str, &str)| is_word(&first.token, one) && is_word(&second.token, other);
+        !is_word(&before.token, "BEGIN") && PAIRS.iter().any(is)
+    });
+    found.and_then(|three| three.get(1))
+}
+
 /// Brackets match, and nothing is nested or chained beyond the caps.
 fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    if let Some(second) = second_statement(tokens) {
+        return Err(at(
+            second.span,
+            format!("another statement begins here; is a ; missing before {}?", show(&second.token)),
+        ));
+    }
     // The bracket and the operators since it or since the last comma at its level.
     let mut open: Vec<(&TokenWithSpan, usize)> = Vec::new();
     let (mut top, mut chain) = (0_usize, 0_usize);
@@ -159,6 +177,12 @@ fn hints(text: &str, span: Span, table: &str, dialect: &dyn Dialect) -> Result<V
                 Some((token, span)) => value(token, span).ok_or_else(|| wrong(span))?,
                 None => return Err(wrong(here)),
             };
+            let mut key = key;
+            while rest.next_if(|(token, _)| **token == Token::Period).is_some() {
+                let (token, span) = rest.next().ok_or_else(|| wrong(here))?;
+                let part = value(token, span).ok_or_else(|| wrong(span))?;
+                key.text = format!("{}.{}", key.text, part.text);
+            }
             let mut setting = Setting { value: Name { text: String::new(), ..key.clone() }, key };
             if rest.next_if(|(token, _)| **token == Token::Eq).is_some() {
                 let (token, span) = rest.next().ok_or_else(|| wrong(here))?;

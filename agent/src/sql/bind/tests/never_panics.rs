@@ -126,3 +126,82 @@ fn long_chains_and_deep_nests_end_in_an_answer() {
     let doubled = answer(&format!("{views}INSERT INTO s SELECT a FROM v40"));
     assert!(doubled.len() < 20_000, "{}", doubled.len());
 }
+
+/// A query made of a chain of subqueries that all are right: each step picks what comes on top.
+fn chain(steps: &[(u8, u8, u8)]) -> String {
+    // Columns of numbers that the query has; whether it has ts as a rowtime, its windows' columns, changing results.
+    let (mut from, mut view) = ("t".to_owned(), String::new());
+    let mut columns = vec!["a".to_owned(), "b".to_owned(), "ms".to_owned()];
+    let (mut time, mut windows, mut changing) = (Some("ts".to_owned()), false, false);
+    for (depth, (step, x, y)) in steps.iter().enumerate() {
+        let pick = |n: u8| columns[usize::from(n) % columns.len()].clone();
+        let (x, y) = (pick(*x), pick(*y));
+        let keep: String = time.iter().map(|ts| format!(", {ts}")).collect();
+        let keep = keep + if windows { ", window_start, window_end" } else { "" };
+        let name = |i: usize| format!("x{depth}_{i}");
+        from = match step % 8 {
+            0 => format!("(SELECT *, {x} + {y} AS {} FROM {from})", name(0)),
+            1 => format!("(SELECT {x} AS {}, {y} AS {}{keep} FROM {from})", name(0), name(1)),
+            2 => format!("(SELECT * FROM {from} WHERE {x} > {y} AND {y} IS NOT NULL)"),
+            3 if !changing => format!("(SELECT {x} AS {}, COUNT(*) AS {} FROM {from} GROUP BY {x})", name(0), name(1)),
+            4 if !changing && time.is_some() && !windows => format!(
+                "(SELECT {x} AS {}, SUM({y}) AS {}, TUMBLE_ROWTIME(ts, INTERVAL '1' MINUTE) AS ts FROM {from} GROUP BY {x}, TUMBLE(ts, INTERVAL '1' MINUTE))",
+                name(0),
+                name(1)
+            ),
+            5 if !changing && windows => format!(
+                "(SELECT {x} AS {}, MAX({y}) AS {}, window_start, window_end FROM {from} GROUP BY {x}, window_start, window_end)",
+                name(0),
+                name(1)
+            ),
+            6 if !changing => format!(
+                "(SELECT {x} AS {}, {y} AS {} FROM {from} UNION ALL SELECT {y}, {x} FROM {from})",
+                name(0),
+                name(1)
+            ),
+            7 if !changing => format!(
+                "(SELECT {x} AS {}, {y} AS {} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {x} ORDER BY {y} DESC) AS rn FROM {from}) WHERE rn = 1)",
+                name(0),
+                name(1)
+            ),
+            _ => continue,
+        };
+        match step % 8 {
+            0 => columns.push(name(0)),
+            2 => {}
+            step => {
+                columns = vec![name(0), name(1)];
+                changing |= matches!(step, 3 | 7);
+                if !matches!(step, 1 | 4) {
+                    time = None;
+                }
+                windows &= matches!(step, 1 | 5);
+            }
+        }
+        if depth == 1 && !windows && !changing && time.is_some() {
+            // From here on the rows are in windows.
+            view = format!("CREATE VIEW v AS SELECT * FROM {from};\n");
+            from = "TABLE(TUMBLE(TABLE v, DESCRIPTOR(ts), INTERVAL '1' MINUTE))".to_owned();
+            windows = true;
+        }
+    }
+    let list: Vec<String> = columns.iter().map(|column| format!("CAST({column} AS INT)")).collect();
+    let sink: Vec<String> = (0..columns.len()).map(|i| format!("c{i} INT")).collect();
+    format!(
+        "@t\nCREATE TABLE s ({}) WITH ('connector' = 'print');\n{view}INSERT INTO s SELECT {} FROM {from};\nINSERT INTO s SELECT {} FROM {from}",
+        sink.join(", "),
+        list.join(", "),
+        list.iter().rev().cloned().collect::<Vec<_>>().join(", ")
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn right_queries_of_any_shape_are_accepted(steps in prop::collection::vec((any::<u8>(), any::<u8>(), any::<u8>()), 1..9)) {
+        let script = chain(&steps);
+        let errors = super::plan(&script).err();
+        prop_assert!(errors.is_none(), "{script}\n{errors:?}");
+    }
+}

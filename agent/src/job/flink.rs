@@ -1,0 +1,143 @@
+//! A Flink SQL script as a job: what its tables' options and its statements mean, in both dialects. Pure.
+//!
+//! Every option's value may hold `${env:NAME}`, `${file:PATH}`, `${credential:NAME}`; `$${` is `${`. In the legacy
+//! dialect (`type = '…'`) keys match whatever their case. `OPTIONS` hints stand above the table's own options.
+//!
+//! | table | options |
+//! |---|---|
+//! | source `'connector' = 'filesystem'`, `type = 'file'` | `path` (a file, a folder ending in `/`, or a glob), `format`, the format's options, `source.*`: all keys of a native `[source]`, and `source.host` |
+//! | source `stdin` | `format`, the format's options, `source.max_line_bytes`, `source.long_lines` |
+//! | sink `elasticsearch`, `elasticsearch-6`, `-7`, `-8` | see `legacy.rs` and `connector.rs` |
+//! | sink `print`, `blackhole` | none |
+//!
+//! Formats: `json`, `csv`, `raw`, with Flink's options (`format.rs`). The job's id is the file's stem.
+
+mod connector;
+mod format;
+mod index;
+mod legacy;
+mod options;
+mod report;
+mod shown;
+mod sinks;
+mod source;
+mod values;
+
+use std::sync::Arc;
+
+use super::Datasources;
+use super::native::is_id;
+use super::nearest::nearest;
+use super::problem::Problems;
+use super::variables::Outside;
+use crate::plan::{BufferPlan, QueryPlan, SinkPlan, TablePlan};
+use crate::sql::plan::Query;
+use crate::sql::script::{Hint, Name, Script, Table};
+use crate::sql::{bind, front};
+use options::Options;
+use report::Report;
+
+/// `file` is the name for messages, `stem` the job's id. No plan without at least one error.
+pub(crate) fn parse(
+    text: &str,
+    file: &str,
+    stem: &str,
+    outside: &Outside<'_>,
+    datasources: &Datasources,
+) -> (Option<QueryPlan>, Problems) {
+    let mut report = Report::new(file, text, outside);
+    if !is_id(stem) {
+        report.whole("the file's name can't be the job's id, which is 1 to 64 of the letters A-Z a-z, digits and . _ -; rename it");
+    }
+    let script = match front::parse(text, &|_| None) {
+        Ok(script) => script,
+        Err(errors) => {
+            errors.into_iter().for_each(|error| report.sql(error));
+            return (None, report.finish());
+        }
+    };
+    let query = bind::bind(&script).map_err(|errors| errors.into_iter().for_each(|error| report.sql(error))).ok();
+    let zone = query.as_ref().map_or(jiff::tz::TimeZone::UTC, |query| query.settings.zone.clone());
+    let hints = hints(&script, &mut report);
+    let mut tables = Tables { sources: Vec::new(), sinks: Vec::new() };
+    for (number, table) in script.tables.iter().enumerate() {
+        let options = Options::new(&mut report, table, hints_of(&script, &hints, table), script.legacy);
+        let is_target = |insert: &crate::sql::script::Insert| same(&script, &insert.target, &table.name);
+        if script.inserts.iter().any(is_target) {
+            let append = appends(query.as_ref(), number);
+            let surroundings = sinks::Surroundings { datasources, zone: &zone, append };
+            tables.sinks.push((number, sinks::read(options, &surroundings)));
+        } else {
+            tables.sources.push((number, source::read(options)));
+        }
+    }
+    let plan = query.and_then(|query| tables.plan(stem, query));
+    let problems = report.finish();
+    (plan.filter(|_| !problems.has_errors()), problems)
+}
+
+/// What the tables' options say, by the tables' numbers.
+struct Tables {
+    sources: Vec<(usize, Option<TablePlan>)>,
+    sinks: Vec<(usize, Option<SinkPlan>)>,
+}
+
+impl Tables {
+    fn plan(self, stem: &str, query: Query) -> Option<QueryPlan> {
+        let mut tables = Vec::new();
+        for scan in &query.scans {
+            let (_, table) = self.sources.iter().find(|(number, _)| *number == scan.table)?;
+            tables.push(TablePlan { columns: scan.columns.clone(), ..table.clone()? });
+        }
+        let written = |number: usize| query.outputs.iter().any(|output| output.table == number);
+        let sinks = self.sinks.into_iter().filter(|(number, _)| written(*number));
+        let sinks: Option<Vec<SinkPlan>> =
+            sinks.map(|(number, sink)| sink.map(|sink| SinkPlan { table: number, ..sink })).collect();
+        let buffer = BufferPlan::default();
+        Some(QueryPlan { id: stem.to_owned(), tables, query: Arc::new(query), sinks: sinks?, buffer })
+    }
+}
+
+/// Only rows that stay go into this table.
+fn appends(query: Option<&Query>, table: usize) -> bool {
+    let Some(query) = query else { return true };
+    let mut into = query.outputs.iter().filter(|output| output.table == table);
+    into.all(|output| query.nodes.get(output.input).is_some_and(|node| node.changes == crate::sql::plan::Changelog::Append))
+}
+
+fn same(script: &Script, one: &Name, other: &Name) -> bool {
+    let free = script.legacy && !one.quoted && !other.quoted;
+    one.text == other.text || (free && one.text.eq_ignore_ascii_case(&other.text))
+}
+
+/// All hints of the script; others than OPTIONS are refused by name.
+fn hints(script: &Script, report: &mut Report<'_>) -> Vec<Hint> {
+    let of_inserts = script.inserts.iter().flat_map(|insert| &insert.hints);
+    let all: Vec<Hint> = of_inserts.chain(script.views.iter().flat_map(|view| &view.hints)).cloned().collect();
+    let mut options = Vec::new();
+    for hint in all {
+        let length = hint.name.chars().count();
+        if hint.name != "OPTIONS" {
+            let message = format!("the hint {} is not in this version; take it out", hint.name);
+            report.refuse(hint.place, length, "", message);
+            continue;
+        }
+        if !script.tables.iter().any(|table| named(script, table, &hint.table)) {
+            let names = script.tables.iter().map(|table| table.name.text.as_str());
+            let meant = nearest(&hint.table, names).map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
+            let message = format!("OPTIONS stands behind the name of a table, and {} is none{meant}", hint.table);
+            report.refuse(hint.place, length, "", message);
+            continue;
+        }
+        options.push(hint);
+    }
+    options
+}
+
+fn named(script: &Script, table: &Table, name: &str) -> bool {
+    table.name.text == name || (script.legacy && table.name.text.eq_ignore_ascii_case(name))
+}
+
+fn hints_of<'h>(script: &Script, hints: &'h [Hint], table: &Table) -> Vec<&'h Hint> {
+    hints.iter().filter(|hint| named(script, table, &hint.table)).collect()
+}
