@@ -62,7 +62,7 @@ fn compare(name: &'static str, args: Vec<Expr>, _: &Settings) -> Result<Expr, St
         Type::Decimal(..) => ordered::<i128>(name),
         ty if types::is_text(ty) || types::is_binary(ty) => texts_ordered(name),
         ty if types::is_nested(ty) => match name {
-            "=" => nested(|a, b| equal(a, b)),
+            "=" => nested(equal),
             "<>" => nested(|a, b| !equal(a, b)),
             _ => return Err(format!("{ty} has no order, so {name} does not compare it")),
         },

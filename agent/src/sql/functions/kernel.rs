@@ -41,7 +41,18 @@ lane! {
     f32, Float;
     f64, Double;
     i128, Decimal;
-    Value, Values;
+}
+
+impl Lane for Value {
+    fn wrap(values: Vec<Self>) -> Data {
+        Data::Values(values)
+    }
+    fn slice(data: &Data) -> &[Self] {
+        match data {
+            Data::Values(values) => values,
+            _ => &[],
+        }
+    }
 }
 
 /// True where any argument is NULL; `None`: nowhere.

@@ -29,7 +29,8 @@ pub(super) const TABLE: &[Function] = &[
         let compiled = compiled(site, 1, pattern::java)?;
         Ok(texts(move |args, out| {
             with(&compiled, args, 1, |regex| {
-                Some(out.extend_from_slice(regex.find(args.text(0))?.as_str().as_bytes()))
+                out.extend_from_slice(regex.find(args.text(0))?.as_str().as_bytes());
+                Some(())
             })?
         }))
     }),

@@ -13,8 +13,8 @@ use crate::sql::{bind, front};
 mod random;
 mod refusals;
 
-/// Differences from Flink that are meant, or that only literals show; each expression as it stands in the files.
-const DIFFERENT: &[&str] = &include!("golden/different.rs");
+/// Differences from Flink that are meant, or that only literals show.
+const DIFFERENT: &str = include_str!("golden/different.txt");
 
 /// A script with a view of this expression, and the expression itself.
 fn bound(text: &str, zone: &str, legacy: bool) -> Result<(Expr, Settings), String> {
@@ -125,7 +125,7 @@ fn same_type(ours: &Type, flink: &str) -> bool {
 fn wrong(line: &str, zone: &str, legacy: bool) -> Option<String> {
     let parts: Vec<&str> = line.split('\t').collect();
     let [text, ty, answer] = parts.as_slice() else { return Some(format!("{line}: not three columns")) };
-    if DIFFERENT.contains(text) || *ty == "REFUSED" {
+    if DIFFERENT.lines().any(|known| known == *text) || *ty == "REFUSED" {
         return None;
     }
     let (expr, settings) = match bound(text, zone, legacy) {

@@ -80,7 +80,7 @@ public class Golden {
     static String text(Object v, boolean quoted) {
         if (v == null) return "NULL";
         if (v instanceof String s) {
-            String e = s.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r");
+            String e = s.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0");
             return "'" + e + "'";
         }
         if (v instanceof java.math.BigDecimal d) return d.toPlainString();

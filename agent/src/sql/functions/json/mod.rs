@@ -307,7 +307,7 @@ fn writer(arg: &Expr, i: usize) -> impl Fn(&Args<'_>, &mut Vec<u8>) + Send + Syn
 
 fn object(name: &'static str, args: Vec<Expr>, _: &Settings) -> Result<Expr, String> {
     let absent = word(&args, 0, &["NULL", "ABSENT"])? == "ABSENT";
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(String::new());
     }
     let writers: Vec<_> = args.iter().enumerate().skip(1).map(|(i, arg)| writer(arg, i)).collect();

@@ -129,8 +129,11 @@ impl Pattern {
 }
 
 fn is_number(letter: char, count: usize) -> bool {
-    !matches!(letter, 'E' | 'a' | 'G' | 'z' | 'Z' | 'X' | 'x' | 'V' | 'O')
-        && !(matches!(letter, 'M' | 'L') && count > 2)
+    match letter {
+        'E' | 'a' | 'G' | 'z' | 'Z' | 'X' | 'x' | 'V' | 'O' => false,
+        'M' | 'L' => count <= 2,
+        _ => true,
+    }
 }
 
 fn number(value: i64, width: usize, out: &mut Vec<u8>) {

@@ -115,7 +115,7 @@ pub(super) fn extract(unit: Unit, local: i64) -> i64 {
 /// The beginning of the unit that a time lies in; weeks begin on Sunday. `None`: there is no such cut.
 pub(super) fn floor(unit: Unit, local: i64) -> Option<i64> {
     let date = calendar::civil(local.div_euclid(DAY));
-    let first = |year: i64, month: i64| Some(calendar::days(Civil { year, month, day: 1 }).checked_mul(DAY)?);
+    let first = |year: i64, month: i64| calendar::days(Civil { year, month, day: 1 }).checked_mul(DAY);
     match unit {
         Unit::Week => {
             let day = local.div_euclid(DAY);
