@@ -46,6 +46,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("simdutf8", &["agent/src/decode/"]),
     ("sqlparser", &["agent/src/sql/"]),
     ("hashbrown", &["agent/src/query/"]),
+    ("regex", &["agent/src/sql/"]),
+    ("md5", &["agent/src/sql/"]),
+    ("sha1", &["agent/src/sql/"]),
 ];
 
 /// The room that a path of the agent belongs to: `agent/src/store/frame.rs` → `store`.

@@ -118,7 +118,7 @@ pub(crate) fn to_local(utc: i64, zone: &TimeZone) -> Option<i64> {
     if *zone == TimeZone::UTC {
         return Some(utc);
     }
-    Some(utc + offset(utc, zone)? * SECOND)
+    utc.checked_add(offset(utc, zone)? * SECOND)
 }
 
 /// Seconds that a zone's clock is ahead of UTC.
@@ -210,6 +210,7 @@ pub(crate) fn write_date(day: i64, out: &mut Vec<u8>) {
 
 /// `08:01:00` and `precision` digits of a second, of microseconds since midnight.
 pub(crate) fn write_time(micros: i64, precision: u8, out: &mut Vec<u8>) {
+    let micros = micros.rem_euclid(DAY);
     push_two(micros / HOUR, out);
     out.push(b':');
     push_two(micros / MINUTE % 60, out);
@@ -233,7 +234,7 @@ pub(crate) fn write_timestamp(micros: i64, precision: u8, out: &mut Vec<u8>) {
 /// Cut down to a number of fraction digits.
 pub(crate) fn truncate(micros: i64, precision: u8) -> i64 {
     let unit = 10_i64.pow(6 - u32::from(precision.min(6)));
-    micros.div_euclid(unit) * unit
+    micros.div_euclid(unit).saturating_mul(unit)
 }
 
 #[cfg(test)]

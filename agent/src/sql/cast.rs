@@ -15,8 +15,11 @@ use super::types;
 /// What becomes of a value that cannot be cast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Strictness {
-    /// NULL: TRY_CAST, and CAST with `table.exec.legacy-cast-behaviour` enabled.
+    /// NULL: TRY_CAST.
     Lenient,
+    /// NULL too, and older ways of writing: CAST with `table.exec.legacy-cast-behaviour` enabled. `TRUE` is `true`, and
+    /// VARCHAR(n) cuts nothing off.
+    Legacy,
     /// A row error: CAST otherwise.
     Strict,
 }
@@ -28,6 +31,10 @@ pub(crate) fn cast(expr: Expr, ty: &Type, strictness: Strictness) -> Result<Expr
     }
     if expr.ty == Type::Null || expr.as_literal() == Some(&Value::Null) {
         return Ok(Expr::literal(Value::Null, ty.clone()));
+    }
+    if let Some(kernel) = scalar::legacy(&expr.ty, ty).filter(|_| strictness == Strictness::Legacy) {
+        let call = Call { name: "CAST", args: vec![expr], deterministic: true, kernel };
+        return Ok(Expr { kind: ExprKind::Call(call), ty: ty.clone() });
     }
     let Some(kernel) = kernel(&expr.ty, ty, strictness) else {
         return Err(format!("{} cannot be cast to {ty}{}", expr.ty, hint(&expr.ty, ty)));

@@ -238,7 +238,9 @@ pub(crate) fn fold(expr: Expr, settings: &Settings) -> Expr {
         }
         ExprKind::Call(call) => {
             let call = Call { args: each(call.args), ..call };
-            let constant = call.deterministic && call.args.iter().all(|arg| arg.as_literal().is_some());
+            // Inside of one another these are JSON, not texts: they must stay to be known by their name.
+            let json = matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY");
+            let constant = call.deterministic && !json && call.args.iter().all(|arg| arg.as_literal().is_some());
             if constant {
                 let mut context = Context::new(0, settings.zone.clone());
                 let value = run(&call, &Batch { rows: 1, ..Batch::default() }, &mut context).value(0);

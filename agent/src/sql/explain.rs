@@ -310,7 +310,7 @@ fn duration(duration: Duration) -> String {
     let micros = duration.as_micros();
     let units =
         [(86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "min"), (1_000_000, "s"), (1_000, "ms"), (1, "us")];
-    let unit = units.into_iter().find(|(size, _)| micros % size == 0 && micros > 0);
+    let unit = units.into_iter().find(|(size, _)| micros.is_multiple_of(*size) && micros > 0);
     unit.map_or_else(|| "0 s".to_owned(), |(size, name)| format!("{} {name}", micros / size))
 }
 

@@ -171,11 +171,13 @@ impl Binder<'_> {
                 self.operator(ast, "SUBSTRING", &args, scope)
             }
             E::Trim { trim_where, trim_what, expr, trim_characters: None } => {
-                let side = trim_where.map_or_else(|| "BOTH".to_owned(), |side| side.to_string().to_uppercase());
-                let what = trim_what.as_deref().map_or_else(|| Ok(text(" ")), |what| self.expr(what, scope));
-                let of = self.expr(expr, scope);
-                let args = vec![text(&side), what?, of?];
-                self.resolve(ast, "TRIM", args)
+                let name = match trim_where {
+                    Some(ast::TrimWhereField::Leading) => "LTRIM",
+                    Some(ast::TrimWhereField::Trailing) => "RTRIM",
+                    Some(ast::TrimWhereField::Both) | None => "TRIM",
+                };
+                let args: Vec<&ast::Expr> = std::iter::once(&**expr).chain(trim_what.as_deref()).collect();
+                self.operator(ast, name, &args, scope)
             }
             E::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
                 let mut args = vec![&**expr, &**overlay_what, &**overlay_from];
@@ -272,7 +274,7 @@ impl Binder<'_> {
         let ty = front::type_of(ty).or_else(|message| self.refuse(place::of(ast), message))?;
         let strictness = match kind {
             ast::CastKind::TryCast | ast::CastKind::SafeCast => Strictness::Lenient,
-            _ if self.settings.legacy_cast => Strictness::Lenient,
+            _ if self.settings.legacy_cast => Strictness::Legacy,
             _ => Strictness::Strict,
         };
         cast::cast(of, &ty, strictness).or_else(|message| self.refuse(place::of(ast), message))

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::record::{Type, Value};
 use crate::sql::cast::{self, Strictness};
-use crate::sql::types;
 use crate::sql::expr::Expr;
 use crate::sql::plan::{Emission, Field, Node, NodeKind, Output};
 use crate::sql::script::{ColumnKind, Hint, Insert, Name, Table};
+use crate::sql::types;
 
 use super::catalog::{Named, ident};
 use super::literal::constant;

@@ -62,7 +62,9 @@ impl Binder<'_> {
                 timestamp(&written).map(|micros| constant(Value::Int(micros), Type::Timestamp(fraction)))
             }
             other => {
-                let message = format!("a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text");
+                let message = format!(
+                    "a literal of type {other} is not supported: write DATE, TIME or TIMESTAMP, or CAST a text"
+                );
                 return self.refuse(span, message);
             }
         };
@@ -95,11 +97,9 @@ fn number(digits: &str) -> Option<Expr> {
         return digits.parse().ok().map(|value| constant(Value::Double(value), Type::Double));
     }
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if !digits.contains('.') {
-        if let Ok(value) = whole.parse::<i64>() {
-            let ty = if i32::try_from(value).is_ok() { Type::Int } else { Type::BigInt };
-            return Some(constant(Value::Int(value), ty));
-        }
+    if let (false, Ok(value)) = (digits.contains('.'), whole.parse::<i64>()) {
+        let ty = if i32::try_from(value).is_ok() { Type::Int } else { Type::BigInt };
+        return Some(constant(Value::Int(value), ty));
     }
     let unscaled: i128 = format!("{whole}{fraction}").parse().ok()?;
     let significant = whole.trim_start_matches('0').len() + fraction.len();
@@ -110,7 +110,8 @@ fn number(digits: &str) -> Option<Expr> {
 fn bytes(digits: &str) -> Option<Vec<u8>> {
     let digits: Option<Vec<u8>> = digits.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = digits?;
-    (digits.len() % 2 == 0).then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+    (digits.len() % 2 == 0)
+        .then(|| digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 fn date(text: &str) -> Option<i64> {

@@ -211,8 +211,8 @@ impl Binder<'_> {
         let bound = bound.or_else(|message| self.refuse(place::of(&watermark.expression), message))?;
         match bound.ty {
             Type::Timestamp(3) | Type::TimestampLtz(3) => Ok(bound),
-            Type::Timestamp(_) => self.to_millis(bound, &Type::Timestamp(3)),
-            Type::TimestampLtz(_) => self.to_millis(bound, &Type::TimestampLtz(3)),
+            Type::Timestamp(_) => self.millis(bound, &Type::Timestamp(3)),
+            Type::TimestampLtz(_) => self.millis(bound, &Type::TimestampLtz(3)),
             other => {
                 let message = format!("a watermark must be a TIMESTAMP(3) or TIMESTAMP_LTZ(3), this is {other}");
                 self.refuse(place::of(&watermark.expression), message)
@@ -220,7 +220,7 @@ impl Binder<'_> {
         }
     }
 
-    fn to_millis(&mut self, expr: Expr, ty: &Type) -> Bound<Expr> {
+    fn millis(&mut self, expr: Expr, ty: &Type) -> Bound<Expr> {
         cast::cast(expr, ty, Strictness::Lenient).map_err(|_| Reported)
     }
 }

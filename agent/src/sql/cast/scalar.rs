@@ -36,6 +36,18 @@ pub(super) fn kernel(from: &Type, to: &Type, strictness: Strictness) -> Option<K
     }
 }
 
+/// The casts that the legacy behaviour has another way.
+pub(super) fn legacy(from: &Type, to: &Type) -> Option<Kernel> {
+    match (from, to) {
+        (Type::Boolean, Type::Varchar(_)) => Some(texts(|args, out| {
+            out.extend_from_slice(if args.bool(0) { b"true" } else { b"false" });
+            Some(())
+        })),
+        (_, Type::Varchar(_)) if *to != Type::STRING => to_text(from, &Type::STRING),
+        _ => None,
+    }
+}
+
 /// An integer cut to a type's width, as Java's narrowing does.
 pub(crate) fn wrap(value: i64, ty: &Type) -> i64 {
     match ty {

@@ -133,7 +133,7 @@ fn decimals(name: &str, s: u8, r: u8, ty: &Type) -> Kernel {
         }),
         "-" => rows(move |args| {
             let (a, b) = operands(args);
-            decimal::add(a, (-b.0, b.1), precision, scale)
+            decimal::add(a, (b.0.wrapping_neg(), b.1), precision, scale)
         }),
         "*" => rows(move |args| {
             let (a, b) = operands(args);
@@ -157,7 +157,7 @@ fn negate(name: &'static str, args: Vec<Expr>, _: &Settings) -> Result<Expr, Str
     let kernel = match &ty {
         Type::Float => map(|x: f32| -x),
         Type::Double => map(|x: f64| -x),
-        Type::Decimal(..) => map(|x: i128| -x),
+        Type::Decimal(..) => map(|x: i128| x.wrapping_neg()),
         ty if types::is_integer(ty) || types::is_interval(ty) => {
             let ty = ty.clone();
             map(move |x: i64| wrap(x.wrapping_neg(), &ty))

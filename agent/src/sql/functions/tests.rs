@@ -130,6 +130,7 @@ fn wrong(line: &str, zone: &str, legacy: bool) -> Option<String> {
     }
     let (expr, settings) = match bound(text, zone, legacy) {
         Ok(bound) => bound,
+        Err(_) if *ty == "ERROR" => return None,
         Err(said) => return Some(format!("{text}: refused: {said}")),
     };
     let (value, failed) = value_of(&expr, &settings);

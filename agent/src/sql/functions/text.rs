@@ -1,6 +1,6 @@
 //! Functions of texts: cutting, padding, changing case, finding, splitting. Positions count characters from 1.
 //!
-//! `TRIM(LEADING x FROM s)` is `TRIM('LEADING', x, s)` here, `POSITION(a IN b)` is `POSITION(a, b)`, `OVERLAY(s PLACING r FROM i FOR n)` is `OVERLAY(s, r, i, n)`.
+//! `TRIM(LEADING x FROM s)` is `LTRIM(s, x)` here, `TRIM(x FROM s)` is `TRIM(s, x)`, `POSITION(a IN b)` is `POSITION(a, b)`, `OVERLAY(s PLACING r FROM i FOR n)` is `OVERLAY(s, r, i, n)`.
 
 use super::signature::{Function, f};
 use super::{Args, OnNull, Site, rows, rows_with, texts, texts_with};
@@ -38,8 +38,7 @@ pub(super) const TABLE: &[Function] = &[
             Some(())
         }))
     }),
-    f("TRIM", "STRING -> STRING", |_| Ok(trimmed(true, true))),
-    f("TRIM", "STRING, STRING, STRING -> STRING", trim),
+    f("TRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(true, true))),
     f("BTRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(true, true))),
     f("LTRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(true, false))),
     f("RTRIM", "STRING [, STRING] -> STRING", |_| Ok(trimmed(false, true))),
@@ -187,24 +186,6 @@ fn repeated(args: &Args<'_>, out: &mut Vec<u8>) -> Option<()> {
     }
     (0..times).for_each(|_| out.extend_from_slice(text));
     Some(())
-}
-
-/// `('BOTH', what, text)`.
-fn trim(site: &Site<'_>) -> Result<Kernel, String> {
-    let (left, right) = match site.literal_text(0) {
-        Some("BOTH") => (true, true),
-        Some("LEADING") => (true, false),
-        Some("TRAILING") => (false, true),
-        _ => return Err("the first argument is 'BOTH', 'LEADING' or 'TRAILING'".to_owned()),
-    };
-    Ok(texts(move |args, out| {
-        let what = args.text(1);
-        let is = |c: char| what.contains(c);
-        let text = if left { args.text(2).trim_start_matches(is) } else { args.text(2) };
-        let text = if right { text.trim_end_matches(is) } else { text };
-        out.extend_from_slice(text.as_bytes());
-        Some(())
-    }))
 }
 
 fn trimmed(left: bool, right: bool) -> Kernel {

@@ -154,7 +154,11 @@ fn chain(steps: &[(u8, u8, u8)]) -> String {
                 name(0),
                 name(1)
             ),
-            6 if !changing => format!("(SELECT {x} AS {}, {y} AS {} FROM {from} UNION ALL SELECT {y}, {x} FROM {from})", name(0), name(1)),
+            6 if !changing => format!(
+                "(SELECT {x} AS {}, {y} AS {} FROM {from} UNION ALL SELECT {y}, {x} FROM {from})",
+                name(0),
+                name(1)
+            ),
             7 if !changing => format!(
                 "(SELECT {x} AS {}, {y} AS {} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY {x} ORDER BY {y} DESC) AS rn FROM {from}) WHERE rn = 1)",
                 name(0),

@@ -19,7 +19,10 @@ pub(super) fn check(query: &Query) {
     }
     let used: Vec<usize> = query.nodes.iter().flat_map(|node| crate::sql::bind::graph::inputs(&node.kind)).collect();
     for number in 0..query.nodes.len() {
-        assert!(used.contains(&number) || query.outputs.iter().any(|output| output.input == number), "{number} is not used");
+        assert!(
+            used.contains(&number) || query.outputs.iter().any(|output| output.input == number),
+            "{number} is not used"
+        );
     }
     for output in &query.outputs {
         let node = &query.nodes[output.input];
@@ -71,7 +74,9 @@ fn check_node(query: &Query, node: &Node) {
         NodeKind::Aggregate(aggregate) => check_aggregate(aggregate, below(aggregate.input), node),
         NodeKind::First(First { input, keys, order, window, .. }) => {
             assert_eq!(types(below(*input)), types(&node.fields));
-            assert!(keys.iter().chain(order.iter().map(|order| &order.column)).all(|column| *column < node.fields.len()));
+            assert!(
+                keys.iter().chain(order.iter().map(|order| &order.column)).all(|column| *column < node.fields.len())
+            );
             window.iter().for_each(|window| check_window(window, below(*input)));
         }
     }
@@ -80,7 +85,10 @@ fn check_node(query: &Query, node: &Node) {
 fn check_aggregate(aggregate: &Aggregate, below: &[Field], node: &Node) {
     let mut expected: Vec<&Type> = aggregate.keys.iter().map(|key| &below[*key].ty).collect();
     for call in &aggregate.calls {
-        assert_eq!(call.args.iter().map(|arg| &below[*arg].ty).collect::<Vec<_>>(), call.arg_types.iter().collect::<Vec<_>>());
+        assert_eq!(
+            call.args.iter().map(|arg| &below[*arg].ty).collect::<Vec<_>>(),
+            call.arg_types.iter().collect::<Vec<_>>()
+        );
         call.filter.iter().for_each(|filter| assert_eq!(below[*filter].ty, Type::Boolean));
         expected.push(&call.ty);
     }
@@ -107,7 +115,10 @@ fn check_window(window: &Window, below: &[Field]) {
 fn over(expr: &Expr, below: &[Field]) {
     assert!(rewrite::columns(expr).into_iter().all(|column| column < below.len()), "{expr:?} over {below:?}");
     assert!(
-        !rewrite::any(expr, &|part| matches!(part.kind, ExprKind::Column(column) if !is_read_as(&below[column].ty, &part.ty))),
+        !rewrite::any(
+            expr,
+            &|part| matches!(part.kind, ExprKind::Column(column) if !is_read_as(&below[column].ty, &part.ty))
+        ),
         "{expr:?} over {below:?}"
     );
 }

@@ -294,8 +294,7 @@ fn exists(site: &Site<'_>) -> Result<Kernel, String> {
 
 /// Writes one argument; what is JSON already (of JSON_OBJECT and the like) stays as it is.
 fn writer(arg: &Expr, i: usize) -> impl Fn(&Args<'_>, &mut Vec<u8>) + Send + Sync + use<> {
-    let json =
-        matches!(&arg.kind, ExprKind::Call(call) if matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY" | "JSON_QUERY"));
+    let json = matches!(&arg.kind, ExprKind::Call(call) if matches!(call.name, "JSON_OBJECT" | "JSON_ARRAY"));
     let ty = arg.ty.clone();
     move |args, out| {
         if json && !args.is_null(i) {

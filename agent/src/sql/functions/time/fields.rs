@@ -99,7 +99,8 @@ fn cut(name: &'static str, args: Vec<Expr>, to: fn(Unit, i64) -> Option<i64>) ->
         Type::Timestamp(_) => rows(move |args| to(unit, args.int(0))),
         Type::TimestampLtz(_) => rows(move |args| {
             let local = calendar::to_local(args.int(0), args.zone)?;
-            calendar::to_utc(to(unit, local)?, args.zone)
+            // With the offset of the time itself, as in Flink, also where the day began with another.
+            to(unit, local)?.checked_sub(local.checked_sub(args.int(0))?)
         }),
         _ => return Err(String::new()),
     };

@@ -99,9 +99,11 @@ pub(super) const TABLE: &[Function] = &[
     f("DATE_ADD", "TIMESTAMP_NTZ, INT -> STRING", |_| {
         Ok(texts(|args, out| shifted(args.int(0).div_euclid(DAY), args.int(1), out)))
     }),
-    f("DATE_SUB", "STRING, INT -> STRING", |_| Ok(texts(|args, out| shifted(day_of(args, 0)?, -args.int(1), out)))),
+    f("DATE_SUB", "STRING, INT -> STRING", |_| {
+        Ok(texts(|args, out| shifted(day_of(args, 0)?, args.int(1).checked_neg()?, out)))
+    }),
     f("DATE_SUB", "TIMESTAMP_NTZ, INT -> STRING", |_| {
-        Ok(texts(|args, out| shifted(args.int(0).div_euclid(DAY), -args.int(1), out)))
+        Ok(texts(|args, out| shifted(args.int(0).div_euclid(DAY), args.int(1).checked_neg()?, out)))
     }),
 ];
 
@@ -109,7 +111,7 @@ pub(super) const TABLE: &[Function] = &[
 const SECONDS: &str = "yyyy-MM-dd HH:mm:ss";
 
 fn milliseconds(micros: i64) -> i64 {
-    micros.div_euclid(1000) * 1000
+    micros.div_euclid(1000).saturating_mul(1000)
 }
 
 fn clock(args: &Args<'_>) -> Option<i64> {
@@ -146,7 +148,7 @@ impl Given {
     fn write_utc(&self, args: &Args<'_>, utc: i64, i: usize, out: &mut Vec<u8>) -> Option<()> {
         let offset = calendar::offset(utc, args.zone)?;
         let name = args.zone.iana_name().unwrap_or("UTC");
-        self.write(args, &Moment { local: utc + offset * SECOND, zone: Some((offset, name)) }, i, out)
+        self.write(args, &Moment { local: utc.checked_add(offset * SECOND)?, zone: Some((offset, name)) }, i, out)
     }
 
     fn local(&self, args: &Args<'_>, text: usize, i: usize) -> Option<i64> {
@@ -238,7 +240,7 @@ fn date_format_tz(site: &Site<'_>) -> Result<Kernel, String> {
         let zone = zone_of(args, last)?;
         let zone = zone.as_ref().as_ref()?;
         let offset = calendar::offset(utc, zone)?;
-        let at = Moment { local: utc + offset * SECOND, zone: Some((offset, args.text(last))) };
+        let at = Moment { local: utc.checked_add(offset * SECOND)?, zone: Some((offset, args.text(last))) };
         match &pattern {
             Some(pattern) => pattern.write(args, &at, 1, out),
             None => plain.write(&at, out),

@@ -129,13 +129,16 @@ pub(super) fn floor(unit: Unit, local: i64) -> Option<i64> {
         Unit::Millennium => first((date.year - 1).div_euclid(1000) * 1000 + 1, 1),
         unit => {
             let micros = unit.micros()?;
-            Some(local.div_euclid(micros) * micros)
+            local.div_euclid(micros).checked_mul(micros)
         }
     }
 }
 
-/// The same time if it is a unit's beginning, else the next one's.
+/// The same time if it is a unit's beginning, else the next one's. For units longer than a day only the day counts:
+/// noon on the first of a month gives its midnight, as in Flink.
 pub(super) fn ceil(unit: Unit, local: i64) -> Option<i64> {
+    let by_day = unit == Unit::Week || unit.months().is_some();
+    let local = if by_day { local.div_euclid(DAY).checked_mul(DAY)? } else { local };
     let floor = floor(unit, local)?;
     if floor == local { Some(local) } else { add(unit, 1, floor) }
 }
