@@ -51,10 +51,9 @@ impl Firsts {
             types.get(*key).is_some_and(|ty| matches!(Column::of(ty, 0).data, Data::Int(_))));
         let time = plan.window.as_ref().and_then(|window| types.get(window.time));
         let ttl = if plan.window.is_some() { 0 } else { settings.state_ttl.as_micros() as i64 };
-        let rowtime = |order: &Order| input.fields.get(order.column).is_some_and(|field| field.rowtime);
         Firsts {
             node: n,
-            newer_wins: matches!(plan.order.as_slice(), [only] if only.descending && rowtime(only)),
+            newer_wins: plan.newer_wins,
             ttl,
             gives_ids,
             takes_back,

@@ -220,6 +220,9 @@ pub(crate) struct First {
     /// The first row to arrive is final (ORDER BY PROCTIME() ASC): append-only. False with an empty `order`: the last
     /// to arrive. (ORDER BY a rowtime ASC is not final: an earlier row may come later.)
     pub(crate) keep_first: bool,
+    /// Of rows that `order` takes for equal the later to arrive wins: Flink's deduplication by a rowtime DESC. Else
+    /// the earlier one.
+    pub(crate) newer_wins: bool,
     /// The keys hold these columns, which are a window's ([`WindowKind::Given`]): the row goes out once, when the
     /// window closes, and late rows are dropped. Append-only.
     pub(crate) window: Option<Window>,

@@ -115,7 +115,7 @@ impl Plan {
         let input = self.last();
         let fields = self.fields(input);
         let changes = if keep_first { Changelog::Append } else { Changelog::Upsert(keys.to_vec()) };
-        let plan = First { input, keys: keys.to_vec(), order, keep_first, window: None };
+        let plan = First { input, keys: keys.to_vec(), order, keep_first, newer_wins: false, window: None };
         self.push(NodeKind::First(plan), fields, changes);
     }
 

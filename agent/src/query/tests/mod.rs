@@ -5,3 +5,4 @@ mod behaviour;
 mod build;
 mod random;
 mod reference;
+mod scripts;

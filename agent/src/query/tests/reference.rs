@@ -12,17 +12,19 @@ use super::random::Case;
 pub(super) type Fired = Vec<Value>;
 
 #[derive(Default)]
-struct Window {
-    rows: Vec<Vec<Value>>,
+pub(super) struct Window {
+    pub(super) rows: Vec<Vec<Value>>,
 }
+
+/// Span and key (as it is printed).
+type Place = ((i64, i64), String);
 
 /// What the naive engine has seen.
 pub(super) struct Reference<'a> {
     case: &'a Case,
     marks: BTreeMap<u64, i64>,
     watermark: i64,
-    /// By span and key (as it is printed).
-    open: BTreeMap<((i64, i64), String), (Vec<Value>, Window)>,
+    open: BTreeMap<Place, (Vec<Value>, Window)>,
     pub(super) fired: Vec<Fired>,
     pub(super) late: u64,
     /// Without windows: all rows by key.
@@ -75,7 +77,7 @@ impl<'a> Reference<'a> {
     }
 
     fn add_to_session(&mut self, row: &[Value], own: (i64, i64), key: Vec<Value>, named: String) {
-        let touched: Vec<((i64, i64), String)> = self
+        let touched: Vec<Place> = self
             .open
             .keys()
             .filter(|(span, other)| *other == named && span.0 <= own.1 && span.1 >= own.0)
@@ -99,8 +101,8 @@ impl<'a> Reference<'a> {
             return;
         }
         self.watermark = watermark;
-        let done = |((_, end), _): &((i64, i64), String)| end - 1000 <= watermark;
-        let keys: BTreeSet<((i64, i64), String)> = self.open.keys().filter(|key| done(key)).cloned().collect();
+        let done = |((_, end), _): &Place| end - 1000 <= watermark;
+        let keys: BTreeSet<Place> = self.open.keys().filter(|key| done(key)).cloned().collect();
         for at in keys {
             let (key, window) = self.open.remove(&at).unwrap();
             let mut row = key;

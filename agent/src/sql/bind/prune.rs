@@ -202,6 +202,7 @@ impl Pruner<'_> {
             keys: first.keys.iter().map(at).collect(),
             order: order.collect(),
             keep_first: first.keep_first,
+            newer_wins: first.newer_wins,
             window: first.window.as_ref().map(|window| from.window(window)),
         });
         self.handing_on(node, kind, from)
