@@ -59,7 +59,6 @@ pub(crate) struct PipelineMetrics {
     pub(crate) request_bytes: Counter,
     pub(crate) retries: Counter,
     pub(crate) rejected_429: Counter,
-    pub(crate) foreign_version: Counter,
     /// Bytes that sources have ready and that are not read yet.
     pub(crate) lag_bytes: Gauge,
     pub(crate) files: Gauge,
@@ -98,7 +97,6 @@ const COUNTS: &[Row<Counter>] = &[
     ("request_bytes", "compressed bytes sent", |m| &mut m.request_bytes),
     ("retries", "bulk requests sent again", |m| &mut m.retries),
     ("rejected_429", "answers or items with status 429", |m| &mut m.rejected_429),
-    ("foreign_version", "external versions issued by someone else", |m| &mut m.foreign_version),
 ];
 
 const LEVELS: &[Row<Gauge>] = &[

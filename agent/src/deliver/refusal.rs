@@ -121,7 +121,6 @@ fn about(kind: &str, reason: &str) -> About {
         "mapper_parsing_exception"
         | "document_parsing_exception"
         | "strict_dynamic_mapping_exception"
-        | "max_bytes_length_exceeded_exception"
         | "not_x_content_exception"
         | "x_content_parse_exception"
         | "json_parse_exception"

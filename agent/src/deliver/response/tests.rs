@@ -35,7 +35,8 @@ fn created_documents_are_done_in_either_form_of_the_answer() {
     let spaced = short.replace(':', " : ");
     let long = format!(r#"{{"took":3,"errors":false,"items":[{}]}}"#, created(3).replace("201", "200"));
     for body in [short.clone(), spaced, long] {
-        assert_eq!(judge(&reply(200, body), &sent, Timestamp(0)), Answer::AllDone);
+        assert_eq!(judge(&reply(200, body.clone()), &sent, Timestamp(0)), Answer::AllDone);
+        assert_eq!(judge(&reply(202, body), &sent, Timestamp(0)), Answer::AllDone, "any 2xx");
     }
     assert_eq!(all_created(short.as_bytes()), Some(3));
     assert_eq!(all_created(format!(r#"{{"errors":false,"items":[{}]}}"#, created(1)).as_bytes()), Some(1));
@@ -53,6 +54,8 @@ fn what_is_about_load_is_retried_and_never_held_against_the_document() {
         (429, "circuit_breaking_exception"),
         (400, "circuit_breaking_exception"),
         (429, "some_new_exception"),
+        (400, "es_rejected_execution_exception"),
+        (400, "rejected_execution_exception"),
         (503, "unavailable_shards_exception"),
     ] {
         assert_eq!(one(status, kind, "", false), Verdict::Retry { rejected: true }, "{status} {kind}");
@@ -68,6 +71,7 @@ fn a_taken_id_is_done_on_a_resend_and_compared_at_a_first_send() {
         assert_eq!(one(409, kind, "", true), Verdict::Duplicate);
         assert_eq!(one(409, kind, "", false), Verdict::Compare);
     }
+    assert_eq!(one(400, "version_conflict_engine_exception", "", true), Verdict::Duplicate, "the type counts first");
     assert_eq!(judge_conflict(br#"{"a":1}"#, Some(br#"{"a":1}"#), false), Verdict::Duplicate);
     assert_eq!(judge_conflict(br#"{"a":1}"#, None, false), Verdict::Compare);
     let Verdict::Refused(refusal) = judge_conflict(br#"{"a":1}"#, Some(br#"{"a":2}"#), false) else { panic!() };
@@ -115,14 +119,42 @@ fn what_is_about_one_document_is_a_dead_letter() {
         (400, "illegal_argument_exception", "Limit of total fields [1000] in index [logs] has been exceeded"),
         (400, "illegal_argument_exception", "Limit of mapping depth [20] has been exceeded due to object field [a]"),
         (400, "illegal_argument_exception", "Document contains at least one immense term in field=\"k\""),
+        (400, "illegal_argument_exception", "Limit of nested fields [50] has been exceeded"),
+        (400, "illegal_argument_exception", "Limit of field name length [50] has been exceeded for field [aaaa]"),
+        (
+            400,
+            "illegal_argument_exception",
+            "The number of nested documents has exceeded the allowed limit of [10000].",
+        ),
         (400, "illegal_argument_exception", "mapper [a] cannot be changed from type [long] to [text]"),
+        (400, "illegal_argument_exception", "mapper [a] of different type, current_type [long], merged_type [text]"),
         (400, "illegal_argument_exception", "can't merge a non object mapping [a] with an object mapping"),
+        (400, "illegal_argument_exception", "can't merge a non-nested mapping [a] with a nested mapping"),
+        (
+            400,
+            "illegal_argument_exception",
+            "object mapping for [a] tried to parse field [a] as object, but found a concrete value",
+        ),
+        (400, "illegal_argument_exception", "field name cannot be an empty string"),
+        (400, "illegal_argument_exception", "field name is null or empty"),
+        (
+            400,
+            "illegal_argument_exception",
+            "object field starting or ending with a [.] makes object resolution ambiguous: [.a]",
+        ),
+        (400, "illegal_argument_exception", "data stream timestamp field [@timestamp] is missing"),
         (
             400,
             "illegal_argument_exception",
             "the document timestamp [2000-01-01T00:00:00.000Z] is outside of ranges of currently writable indices",
         ),
         (500, "fail_processor_exception", "no"),
+        (500, "ingest_processor_exception", "java.lang.IllegalArgumentException: field [a] not present"),
+        (400, "max_bytes_length_exceeded_exception", "bytes can be at most 32766 in length; got 40000"),
+        (400, "not_x_content_exception", "Compressor detection can only be called on some xcontent bytes"),
+        (400, "x_content_parse_exception", "[1:3] Unexpected character"),
+        (400, "json_parse_exception", "Unexpected character"),
+        (400, "stream_constraints_exception", "String value length (20000001) exceeds the maximum allowed"),
     ] {
         let verdict = one(status, kind, reason, false);
         let Verdict::Refused(refusal) = &verdict else { panic!("{kind} {reason}: {verdict:?}") };
@@ -149,6 +181,11 @@ fn what_is_about_the_index_and_all_that_is_unknown_parks_the_lane() {
         (400, "illegal_argument_exception", "Validation Failed: 1: this action would add [2] total shards"),
         (400, "illegal_argument_exception", "pipeline with id [x] does not exist"),
         (400, "illegal_argument_exception", "only write ops with an op_type of create are allowed in data streams"),
+        (
+            400,
+            "illegal_argument_exception",
+            "no write index is defined for alias [logs]. The write index may be explicitly disabled",
+        ),
         (400, "mapper_parsing_exception", "Failed to parse mapping [_doc]: No handler for type [txet]"),
         (400, "illegal_argument_exception", "something never seen"),
         (403, "security_exception", "action [indices:data/write/bulk] is unauthorized for API key"),
@@ -159,6 +196,16 @@ fn what_is_about_the_index_and_all_that_is_unknown_parks_the_lane() {
     ] {
         let verdict = one(status, kind, reason, false);
         assert!(matches!(verdict, Verdict::Parked(_)), "{status} {kind} {reason}: {verdict:?}");
+    }
+}
+
+#[test]
+fn an_item_without_an_error_is_done_by_its_status_alone() {
+    for (status, done) in [(200, true), (299, true), (199, false), (302, false), (404, false)] {
+        let body = format!(r#"{{"errors":true,"items":[{{"create":{{"status":{status}}}}}]}}"#);
+        let answer = judge(&reply(200, body), &[Sent { items: 1, before: false }], Timestamp(0));
+        let parked = matches!(&answer, Answer::Items(verdicts) if matches!(verdicts[..], [Verdict::Parked(_)]));
+        assert_eq!((answer == Answer::AllDone, parked), (done, !done), "{status}: {answer:?}");
     }
 }
 
@@ -204,7 +251,8 @@ fn a_whole_request_is_judged_by_type_and_then_by_status() {
         whole(400, &typed("illegal_argument_exception", "Malformed action")),
         Whole::Halve { too_large: false, .. }
     ));
-    for (status, body) in [(401, ""), (403, ""), (404, ""), (405, ""), (403, &*typed("security_exception", "no"))] {
+    let security = typed("security_exception", "no");
+    for (status, body) in [(401, ""), (403, ""), (404, ""), (405, ""), (403, &*security), (400, &*security)] {
         assert!(matches!(whole(status, body), Whole::ParkSink(_)), "{status}");
     }
     for (status, kind, reason) in [
@@ -214,6 +262,8 @@ fn a_whole_request_is_judged_by_type_and_then_by_status() {
         (400, "index_closed_exception", ""),
         (400, "validation_exception", "this action would add [2] shards"),
         (400, "illegal_argument_exception", "pipeline with id [p] does not exist"),
+        (400, "illegal_argument_exception", "only write ops with an op_type of create are allowed in data streams"),
+        (400, "illegal_argument_exception", "no write index is defined for alias [logs]"),
         (406, "odd", ""),
         (418, "odd", ""),
     ] {
@@ -262,6 +312,7 @@ fn an_answer_that_is_none_says_nothing_about_any_document() {
         format!(r#"{{"errors":false,"items":[{created},{{"created":{{"status":201}}}}]}}"#),
         format!(r#"{{"errors":false,"items":[{created},{{}}]}}"#),
         format!(r#"{{"errors":false,"items":[{created},{{"create":{{}}}}]}}"#),
+        format!(r#"{{"errors":false,"items":[{created},{{"create":{{"status":201}},"index":{{"status":201}}}}]}}"#),
         format!(r#"{{"errors":false,"items":[{created},{{"create":{{"status":"201"}}}}]}}"#),
     ] {
         let answer = judge(&reply(200, body.clone()), &[Sent { items: 2, before: true }], Timestamp(0));
