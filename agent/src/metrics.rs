@@ -59,6 +59,8 @@ pub(crate) struct PipelineMetrics {
     pub(crate) request_bytes: Counter,
     pub(crate) retries: Counter,
     pub(crate) rejected_429: Counter,
+    /// Documents of which the index had a version that we never issued.
+    pub(crate) foreign_version: Counter,
     /// Bytes that sources have ready and that are not read yet.
     pub(crate) lag_bytes: Gauge,
     pub(crate) files: Gauge,
@@ -96,6 +98,7 @@ const COUNTS: &[Row<Counter>] = &[
     ("requests", "bulk requests sent", |m| &mut m.requests),
     ("request_bytes", "compressed bytes sent", |m| &mut m.request_bytes),
     ("retries", "bulk requests sent again", |m| &mut m.retries),
+    ("foreign_version", "documents of which the index had a later version than ours", |m| &mut m.foreign_version),
     ("rejected_429", "answers or items with status 429", |m| &mut m.rejected_429),
 ];
 

@@ -135,7 +135,9 @@ fn pure_rooms_do_no_input_or_output_and_are_not_async() {
     const BANNED: &[&str] = &["std::fs", "std::net", "tokio::", "async fn", "Instant::now", "std::env", "std::thread"];
     let pure = |source: &Source| {
         let path = Path::new(&source.path);
-        ["decode", "encode", "record", "sql", "query", "plan"].iter().any(|room| path.starts_with(format!("agent/src/{room}")))
+        ["decode", "encode", "record", "sql", "query", "plan"]
+            .iter()
+            .any(|room| path.starts_with(format!("agent/src/{room}")))
             || source.path == "agent/src/plan.rs"
     };
     let mut wrong = Vec::new();

@@ -116,10 +116,6 @@ impl Index {
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty() && self.null.is_none()
     }
-
-    pub(super) fn heap(&self) -> usize {
-        self.table.capacity() * 10
-    }
 }
 
 /// Spreads an integer over 64 bits (the finaliser of MurmurHash3).

@@ -25,5 +25,5 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use engine::{Counts, Cursor, Engine, StepResult, Tick};
+pub(crate) use engine::{Cursor, Engine, Tick};
 pub(crate) use program::{Prepared, Program};

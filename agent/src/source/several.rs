@@ -108,7 +108,7 @@ mod tests {
     use crate::metrics::PipelineMetrics;
     use crate::plan::{FilePlan, SourcePlan};
 
-    fn open(dir: &std::path::Path, rows: Vec<(u64, Box<[u8]>)>) -> Source {
+    fn open(dir: &std::path::Path, rows: Rows) -> Source {
         let plan = |name: &str| {
             let paths = vec![dir.join(name).display().to_string()];
             SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() })
@@ -116,7 +116,9 @@ mod tests {
         Source::open_all(&[plan("a.log"), plan("b.log")], rows, true, PipelineMetrics::default()).unwrap()
     }
 
-    fn read(source: &mut Source) -> (Vec<(usize, String)>, Vec<(u64, Box<[u8]>)>) {
+    type Rows = Vec<(u64, Box<[u8]>)>;
+
+    fn read(source: &mut Source) -> (Vec<(usize, String)>, Rows) {
         let (mut lines, mut rows) = (Vec::new(), Vec::new());
         while !source.finished() {
             let step = source.poll(1 << 20, Instant::now()).unwrap();

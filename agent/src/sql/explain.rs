@@ -2,7 +2,6 @@
 //! It says what `bind` decided and decides nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 use crate::plan::{ColumnFrom, TableColumn};
@@ -60,7 +59,7 @@ fn inputs(kind: &NodeKind) -> Vec<usize> {
 
 impl Explainer<'_> {
     fn line(&mut self, depth: usize, text: &str) {
-        let _ = writeln!(self.out, "{:indent$}{text}", "", indent = 2 * depth);
+        self.out.push_str(&format!("{:indent$}{text}\n", "", indent = 2 * depth));
     }
 
     fn output(&mut self, output: &Output) {
@@ -257,7 +256,7 @@ fn call_text(call: &AggregateCall, below: &[Field]) -> String {
     let more = match &call.function {
         AggregateFunction::ListAgg { separator } => format!(", '{separator}'"),
         AggregateFunction::Percentile { fractions } => fractions.iter().fold(String::new(), |mut text, fraction| {
-            let _ = write!(text, ", {fraction}");
+            text.push_str(&format!(", {fraction}"));
             text
         }),
         _ => String::new(),

@@ -230,7 +230,7 @@ fn push_java_time(micros: i64, out: &mut Vec<u8>) {
     print::push_padded(seconds / 3600, 2, out);
     out.push(b':');
     print::push_padded(seconds / 60 % 60, 2, out);
-    if micros % 60_000_000 == 0 {
+    if micros.is_multiple_of(60_000_000) {
         return;
     }
     out.push(b':');

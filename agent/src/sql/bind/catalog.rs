@@ -35,7 +35,7 @@ impl Binder<'_> {
             script.tables.iter().map(|t| &t.name).chain(script.views.iter().map(|v| &v.name)).collect();
         for (i, name) in names.iter().enumerate() {
             if names.iter().take(i).any(|before| self.is_name(&ident(name), &before.text)) {
-                let _ = self.refuse_name::<()>(name, format!("'{}' is declared twice", name.text));
+                self.refuse_name::<()>(name, format!("'{}' is declared twice", name.text)).unwrap_or_default();
             }
         }
         for table in &script.tables {
@@ -44,7 +44,7 @@ impl Binder<'_> {
                 if before {
                     let message =
                         format!("column '{}' is declared twice in table '{}'", column.name.text, table.name.text);
-                    let _ = self.refuse_name::<()>(&column.name, message);
+                    self.refuse_name::<()>(&column.name, message).unwrap_or_default();
                 }
             }
         }
@@ -160,7 +160,7 @@ impl Binder<'_> {
             let used = self.relations.iter().any(|(name, _, _)| *name == view.name.text);
             if !used {
                 let name = ObjectName::from(vec![ident(&view.name)]);
-                let _ = self.relation(&name);
+                drop(self.relation(&name));
             }
         }
     }

@@ -57,7 +57,7 @@ impl Binder<'_> {
         }
         if !super::unnest::is_rows(right) {
             // Errors in the other side are worth saying too.
-            let _ = self.factor(right);
+            drop(self.factor(right));
             return self.refuse(place::of_factor(right), NO_JOINS);
         }
         let left = self.no_rank(left)?;

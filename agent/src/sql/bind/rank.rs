@@ -134,7 +134,8 @@ impl Binder<'_> {
         };
         let fields = self.graph.fields(input).to_vec();
         let rowtime = |order: &Order| fields.get(order.column).is_some_and(|field| field.rowtime);
-        let newer_wins = matches!(rank.order.as_slice(), [only] if only.descending && rowtime(only)) && window.is_none();
+        let newer_wins =
+            matches!(rank.order.as_slice(), [only] if only.descending && rowtime(only)) && window.is_none();
         let first = First { input, keys: rank.keys, order: rank.order, keep_first, newer_wins, window };
         let node = self.graph.push(Node { kind: NodeKind::First(first), fields, changes });
         Ok((Relation { node, columns: relation.columns, rank: None }, rest))

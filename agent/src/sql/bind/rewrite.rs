@@ -41,11 +41,6 @@ pub(super) fn uses(expr: &Expr, column: usize) -> usize {
         + parts(expr).into_iter().map(|part| uses(part, column)).sum::<usize>()
 }
 
-/// How many expressions it is made of.
-pub(super) fn size(expr: &Expr) -> usize {
-    1 + parts(expr).into_iter().map(size).sum::<usize>()
-}
-
 /// The same for the same row, whenever and however often it is computed.
 pub(super) fn is_deterministic(expr: &Expr) -> bool {
     !any(expr, &|expr| matches!(&expr.kind, ExprKind::Call(call) if !call.deterministic))

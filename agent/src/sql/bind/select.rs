@@ -15,7 +15,7 @@ use super::group::Groups;
 use super::rank::{self, RowNumber};
 use super::rewrite;
 use super::scope::{Relation, Visible};
-use super::{Binder, Bound, Reported, call, place};
+use super::{Binder, Bound, Reported, place};
 
 /// One column of a SELECT list.
 struct Listed {
@@ -200,7 +200,7 @@ impl Binder<'_> {
         let filtered = conditions.and_then(|conditions| self.first_rows(from.clone(), conditions));
         let Ok((mut input, conditions)) = filtered else {
             // What is wrong with the rest is said too.
-            let _ = self.select_list(select, &from);
+            drop(self.select_list(select, &from));
             return Err(Reported);
         };
         for condition in conditions {

@@ -293,7 +293,7 @@ impl Binder<'_> {
         for at in alone {
             let message = "SESSION in FROM is only supported with a GROUP BY of window_start, window_end and the columns of its \
                            PARTITION BY above it";
-            let _ = self.refuse::<()>(at, message);
+            self.refuse::<()>(at, message).unwrap_or_default();
         }
     }
 

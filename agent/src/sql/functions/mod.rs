@@ -66,19 +66,13 @@ pub(crate) fn resolve(name: &str, args: Vec<Expr>, settings: &Settings) -> Resul
         for function in &overloads {
             let Maker::Kernel(make) = function.make else { continue };
             let Some((args, ty)) = signature::fit(function.signature, &args, *leniency) else { continue };
-            match make(&Site { args: &args, settings }) {
+            match make(&Site { args: &args }) {
                 Ok(kernel) => return Ok(call(function.name, args, ty, kernel)),
                 Err(said) => reason = reason.or(Some(said)),
             }
         }
     }
     Err(reason.map_or_else(|| unfit(&upper, &overloads, &args), |reason| format!("{upper}: {reason}")))
-}
-
-/// Whether there is a scalar function of this name.
-pub(crate) fn is_function(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    FAMILIES.iter().copied().flatten().any(|f| f.name == upper)
 }
 
 /// The functions that give something else for the same arguments from record to record.
@@ -102,7 +96,6 @@ fn call(name: &'static str, args: Vec<Expr>, ty: Type, kernel: Kernel) -> Expr {
 /// Where a kernel is made: the arguments, cast to what the signature asks for.
 pub(crate) struct Site<'a> {
     pub(crate) args: &'a [Expr],
-    pub(crate) settings: &'a Settings,
 }
 
 impl Site<'_> {

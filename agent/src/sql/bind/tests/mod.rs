@@ -50,7 +50,7 @@ fn answer(script: &str) -> String {
     match plan(script) {
         Ok(plan) => plan,
         Err(errors) => errors.iter().fold(String::new(), |mut text, e| {
-            let _ = writeln!(text, "{}:{} ({}) {}", e.place.line, e.place.column, e.length, e.message);
+            writeln!(text, "{}:{} ({}) {}", e.place.line, e.place.column, e.length, e.message).unwrap();
             text
         }),
     }
@@ -72,7 +72,7 @@ fn check(file: &str, accepted: bool) {
         if answer.trim_end() != expected.trim_end() {
             wrong.push(format!("{name}\nexpected\n{expected}\nfound\n{answer}"));
         }
-        let _ = write!(blessed, "== {name}\n{script}\n--\n{answer}\n");
+        write!(blessed, "== {name}\n{script}\n--\n{answer}\n").unwrap();
     }
     assert!(unexpected.is_empty(), "{}", unexpected.join("\n"));
     if std::env::var_os("BLESS").is_some() {

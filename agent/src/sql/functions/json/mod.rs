@@ -157,7 +157,7 @@ fn value(name: &'static str, args: Vec<Expr>, settings: &Settings) -> Result<Exp
     let (on_empty, on_error) = (otherwise(&args, 3)?, otherwise(&args, 5)?);
     let mut subject = args.iter().take(2).cloned().map(|arg| cast::implicit(arg, &Type::STRING));
     let subject = vec![subject.next().ok_or_else(String::new)??, subject.next().ok_or_else(String::new)??];
-    let found = found(name, &subject, settings, on_empty, on_error)?;
+    let found = found(name, &subject, on_empty, on_error)?;
     let found =
         cast::cast(found, &ty, if on_error == Otherwise::Error { Strictness::Strict } else { Strictness::Lenient })?;
     let mut branches = Vec::new();
@@ -165,21 +165,15 @@ fn value(name: &'static str, args: Vec<Expr>, settings: &Settings) -> Result<Exp
         let Some(default) = args.get(at).filter(|_| otherwise == Otherwise::Default) else { continue };
         let default =
             cast::implicit(default.clone(), &ty).or_else(|_| cast::cast(default.clone(), &ty, Strictness::Lenient))?;
-        let ended = how_it_ended(&subject, settings)?;
+        let ended = how_it_ended(&subject)?;
         let wanted = Expr::literal(Value::Int(wanted), Type::Int);
         branches.push((super::resolve("=", vec![ended, wanted], settings)?, default));
     }
     if branches.is_empty() { Ok(found) } else { case(branches, Some(found)) }
 }
 
-fn found(
-    name: &'static str,
-    subject: &[Expr],
-    settings: &Settings,
-    on_empty: Otherwise,
-    on_error: Otherwise,
-) -> Result<Expr, String> {
-    let given = Given::new(&Site { args: subject, settings }, 1)?;
+fn found(name: &'static str, subject: &[Expr], on_empty: Otherwise, on_error: Otherwise) -> Result<Expr, String> {
+    let given = Given::new(&Site { args: subject }, 1)?;
     let kernel = texts(move |args, out| match scalar(&given, args) {
         Outcome::Value(text) => {
             out.extend_from_slice(text.as_bytes());
@@ -200,8 +194,8 @@ fn found(
 }
 
 /// 0: a value, 1: nothing, 2: an error.
-fn how_it_ended(subject: &[Expr], settings: &Settings) -> Result<Expr, String> {
-    let given = Given::new(&Site { args: subject, settings }, 1)?;
+fn how_it_ended(subject: &[Expr]) -> Result<Expr, String> {
+    let given = Given::new(&Site { args: subject }, 1)?;
     let kernel = rows(move |args| {
         Some(match scalar(&given, args) {
             Outcome::Value(_) => 0_i64,
