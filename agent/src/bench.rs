@@ -1,4 +1,4 @@
-//! Doors for `agent/benches` and nothing else: the steps that cost the most, callable with plain bytes.
+//! Doors for `agent/benches` and nothing else: the steps that cost the most, callable with plain bytes and numbers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -121,4 +121,68 @@ pub fn judge(answer: &[u8], items: u32) -> usize {
         Answer::Items(verdicts) => verdicts.iter().filter(|verdict| **verdict == Verdict::Done).count(),
         Answer::Whole(_) => 0,
     }
+}
+
+/// `SELECT k, COUNT(*), SUM(v), MAX(v) FROM t WHERE v > 10 GROUP BY k` over decoded rows.
+pub struct Grouping {
+    program: std::sync::Arc<crate::query::Program>,
+    batches: Vec<crate::record::Batch>,
+}
+
+impl Grouping {
+    /// `rows` rows in batches of 8,192, keys drawn from 0 to `keys`, as INT or as text.
+    ///
+    /// # Errors
+    /// If the script is refused.
+    pub fn new(rows: u64, keys: u64, text: bool) -> Result<Grouping, String> {
+        let script = format!(
+            "CREATE TABLE t (k {ty}, v BIGINT) WITH ('connector'='filesystem', 'path'='/t', 'format'='json');
+             CREATE TABLE s (k {ty}, c BIGINT, a BIGINT, m BIGINT, PRIMARY KEY (k) NOT ENFORCED) WITH ('connector'='print');
+             INSERT INTO s SELECT k, COUNT(*), SUM(v), MAX(v) FROM t WHERE v > 10 GROUP BY k;",
+            ty = if text { "STRING" } else { "INT" }
+        );
+        let script = crate::sql::front::parse(&script, &|_| None).map_err(|e| format!("{e:?}"))?;
+        let query = crate::sql::bind::bind(&script).map_err(|e| format!("{e:?}"))?;
+        let program = std::sync::Arc::new(crate::query::Program::new(&query)?);
+        let mut random = 1_u64;
+        let batches = (0..rows.div_ceil(8192)).map(|_| drawn(&mut random, keys, text)).collect();
+        Ok(Grouping { program, batches })
+    }
+
+    /// Runs all rows through and makes one step; returns the bytes of changed state.
+    ///
+    /// # Errors
+    /// If the script is refused.
+    pub fn run(self) -> Result<usize, String> {
+        let mut engine = crate::query::Engine::new(std::sync::Arc::clone(&self.program))?;
+        let mut cx = crate::sql::expr::Context { now: 0, zone: jiff::tz::TimeZone::UTC, errors: Vec::new() };
+        for batch in self.batches {
+            engine.apply(self.program.prepare(0, batch, &mut cx), &mut cx);
+        }
+        Ok(engine.step(1, &mut cx).delta.len())
+    }
+}
+
+/// A batch of drawn rows.
+fn drawn(random: &mut u64, keys: u64, text: bool) -> crate::record::Batch {
+    use crate::record::{Batch, Column, Data, Strings};
+    let mut next = |below: u64| {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        *random % below
+    };
+    let (mut numbers, mut texts, mut values) = (Vec::new(), Strings::default(), Vec::new());
+    for _ in 0..8192 {
+        let key = next(keys);
+        if text {
+            texts.push(format!("key-{key}").as_bytes());
+        } else {
+            numbers.push(key as i64);
+        }
+        values.push(next(100) as i64);
+    }
+    let column = |data| Column { data, nulls: None };
+    let key = if text { Data::Text(texts) } else { Data::Int(numbers) };
+    Batch { columns: vec![column(key), column(Data::Int(values))], rows: 8192, origin: None }
 }
