@@ -77,6 +77,8 @@ impl Case {
             let clock = &mut clock[source as usize];
             *clock += random.below(4) as i64 * SECOND;
             let time = *clock - random.below(12) as i64 * SECOND;
+            // A window's last millisecond is where being late begins.
+            let time = if random.one_in(3) { time - 1000 } else { time };
             rows.push((source, any_row(random, time)));
         }
         let delay = random.below(8) as i64 * SECOND;
