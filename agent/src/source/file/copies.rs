@@ -11,11 +11,11 @@ use std::sync::Arc;
 use super::FileSource;
 use super::fingerprint;
 use super::gzip;
-use super::look::open;
+use super::look::{name_of, open};
 use super::recognise::{MEANINGFUL, common_prefix};
 use super::rows::Kind;
 use super::stat::Stat;
-use super::table::{Slot, State, Tracked};
+use super::table::{Open, Slot, State, Tracked};
 use crate::record::GapReason;
 
 /// So many files of the folder are compared with the source whose content is looked for.
@@ -32,10 +32,14 @@ enum Copy {
 impl FileSource {
     /// The entry's file no longer holds what was shipped of it.
     pub(super) fn truncated(&mut self, slot: Slot) {
-        self.close(slot);
+        let open = self.table.get_mut(slot).open.take();
+        self.open_files -= usize::from(open.is_some());
         let entry = self.table.get(slot);
         let (place, identity) = (entry.place().to_path_buf(), entry.identity);
-        tracing::info!(path = %place.display(), offset = entry.position.offset, known=entry.known, size=entry.size, src=entry.source.0, "file was truncated or written anew");
+        tracing::info!(
+            path = %place.display(), source = entry.source.0, offset = entry.position.offset, known = entry.known,
+            "file was truncated or written anew"
+        );
         self.table.forget_identity(slot);
         self.table.forget_place(slot);
         self.table.change(slot, |entry| {
@@ -49,6 +53,8 @@ impl FileSource {
             && stat.identity.may_be(identity)
         {
             self.next_generation(slot, &place, &stat);
+        } else if let Some(open) = open {
+            self.next_generation_elsewhere(slot, open);
         }
         self.find_content(slot, GapReason::Truncated);
     }
@@ -66,6 +72,30 @@ impl FileSource {
             entry.end = stat.size;
         }
         let slot = self.table.insert(entry);
+        self.mint(slot);
+        self.looks.at(&mut self.table, slot, self.now);
+    }
+
+    /// As [`FileSource::next_generation`] where the file was renamed or deleted since it was written anew: the
+    /// descriptor leads to it.
+    fn next_generation_elsewhere(&mut self, old: Slot, open: Box<Open>) {
+        let Ok(stat) = Stat::of_open(&*open.file) else { return };
+        if let Some(place) = name_of(&open.file, &stat) {
+            return self.next_generation(old, &place, &stat);
+        }
+        if stat.size == 0 {
+            return;
+        }
+        let mut entry = Tracked::new(&self.table.get(old).path.clone(), stat.identity);
+        entry.state = State::Nameless;
+        entry.grown_at = self.now;
+        entry.open = Some(Box::new(Open { file: open.file, gzip: None }));
+        if self.once {
+            entry.end = stat.size;
+        }
+        let slot = self.table.insert(entry);
+        self.open_files += 1;
+        self.nameless.push(slot);
         self.mint(slot);
         self.looks.at(&mut self.table, slot, self.now);
     }

@@ -399,7 +399,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The name of an open file, if it has one that leads to it.
-fn name_of(file: &File, stat: &Stat) -> Option<PathBuf> {
+pub(super) fn name_of(file: &File, stat: &Stat) -> Option<PathBuf> {
     use std::os::fd::AsRawFd;
     if stat.unlinked {
         return None;

@@ -229,7 +229,10 @@ impl Table {
             self.live += 1;
             self.lag += entry.unread();
             self.index_inode(slot);
-            self.by_place.insert(hash(self.entries[slot as usize].place()), slot);
+            let entry = &self.entries[slot as usize];
+            if entry.state != State::Nameless {
+                self.by_place.insert(hash(entry.place()), slot);
+            }
         }
         if head.len > 0 {
             self.by_start.insert((self.entries[slot as usize].start, slot));

@@ -231,6 +231,29 @@ fn a_file_that_is_shorter_than_it_was_seen_is_not_read_again_and_again() {
 }
 
 #[test]
+fn a_log_written_anew_and_renamed_or_deleted_before_the_next_look_is_read_by_its_descriptor() {
+    for renamed in [true, false] {
+        let mut rig = Rig::new(&["a.log"]);
+        rig.write("a.log", Rig::lines(0, 10));
+        rig.settle();
+        rig.budget = 0;
+        rig.append("a.log", Rig::lines(10, 20));
+        rig.run(60_000);
+        rig.truncate("a.log", 0);
+        rig.append("a.log", Rig::lines(20, 23));
+        if renamed {
+            rig.rename("a.log", "a.log.1");
+        } else {
+            rig.delete("a.log");
+        }
+        rig.write("a.log", Rig::lines(23, 25));
+        rig.budget = 1 << 20;
+        rig.run(20_000);
+        assert_eq!((rig.records.len(), rig.lost()), (15, 1000), "{renamed}");
+    }
+}
+
+#[test]
 fn a_compressed_rotated_file_is_finished_from_the_right_offset() {
     for (glob, down) in [("a.log", false), ("a.log*", false), ("a.log", true), ("a.log*", true)] {
         let mut rig = Rig::new(&[glob]);
