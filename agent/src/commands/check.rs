@@ -218,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_checked_and_not_run() {
+    fn a_script_is_checked_like_any_job() {
         let folder = folder();
         let script = "CREATE TABLE s (a INT) WITH ('connector'='filesystem', 'path'='/x', 'format'='json');\n\
             CREATE TABLE t (a INT) WITH ('connector'='print');\nINSERT INTO t SELECT a FROM s";
         write(folder.path(), "jobs.d/good.sql", script);
         write(folder.path(), "jobs.d/bad.sql", &script.replace("FROM", "FORM"));
-        let (well, _, err) = run(folder.path(), &["jobs.d/good.sql", "jobs.d/bad.sql"], "absent");
-        assert!(!well && err.contains("good.sql: nothing is wrong with this script (it reads s)"), "{err}");
+        let (well, out, err) = run(folder.path(), &["jobs.d/good.sql", "jobs.d/bad.sql"], "absent");
+        assert!(!well && out.contains("good.sql: ok: s (1 path) → t (standard output)"), "{out}{err}");
         assert!(err.contains("bad.sql:3:24: FORM is not understood here; did you mean FROM?"), "{err}");
     }
 
