@@ -302,8 +302,8 @@ impl QueryStage {
         (bytes >= self.max_bytes).then(|| {
             let max = crate::job::show_size(self.max_bytes);
             format!(
-                "the query's state has {} groups and is as large as state.max_bytes allows ({max}): raise it, or give \
-                 the query a window or a state TTL",
+                "the query's state has {} groups and is as large as splashdam.state.max-bytes allows ({max}): \
+                 raise it with SET, or give the query a window or a state TTL",
                 self.engine.groups()
             )
         })

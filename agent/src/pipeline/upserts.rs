@@ -147,12 +147,12 @@ impl Upserts {
         let state = self.state();
         let mut lanes: BTreeMap<&Arc<str>, (u64, u64)> = BTreeMap::new();
         for (index, waiting) in &state.lanes {
-            lanes.insert(index, (waiting.documents.len() as u64, waiting.bytes));
+            // A document that is out and has changed since is owed once.
+            let out = waiting.out.iter().filter(|id| !waiting.documents.contains_key(*id)).count();
+            lanes.insert(index, ((waiting.documents.len() + out) as u64, waiting.bytes));
         }
         for taken in state.taken.values() {
-            let lane = lanes.entry(&taken.index).or_default();
-            lane.0 += taken.documents.len() as u64;
-            lane.1 += taken.body.len() as u64;
+            lanes.entry(&taken.index).or_default().1 += taken.body.len() as u64;
         }
         let owing = lanes.into_iter().filter(|(_, (items, _))| *items > 0);
         owing.map(|(index, (items, bytes))| Lane { index: index.clone(), items, bytes }).collect()
@@ -342,6 +342,7 @@ mod tests {
         upserts.committed(3, vec![document("a", 3)]);
         upserts.durable(3);
         assert!(upserts.next("i", ALL).is_empty(), "a version of it is in flight");
+        assert_eq!(upserts.lanes()[0].items, 2, "each document is owed once");
         upserts.settle(flying.seq, None);
         assert_eq!(upserts.delivered(), 2);
         let last = upserts.next("i", ALL).remove(0);
