@@ -192,7 +192,8 @@ fn list_jobs(config: &Config) -> Result<Vec<PathBuf>, Problems> {
     for entry in std::fs::read_dir(&config.jobs_dir).map_err(refusal)? {
         let path = entry.map_err(refusal)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_job = (name.ends_with(".toml") || name.ends_with(".sql")) && !name.starts_with('.') && path.is_file();
+        // What only looks like a job (a folder, a link to nowhere) is examined too: that is told, not passed over.
+        let is_job = (name.ends_with(".toml") || name.ends_with(".sql")) && !name.starts_with('.');
         if is_job && path != config.datasources {
             files.push(path);
         }
@@ -213,8 +214,12 @@ pub(crate) fn refuse_doubles(found: &mut [Found], problems: &mut Problems) {
         let names: Vec<String> =
             jobs.iter().filter_map(|n| found.get(*n)).map(|job| job.file.display().to_string()).collect();
         let (first, others) = names.split_first().map_or((String::new(), Vec::new()), |(f, o)| (f.clone(), o.to_vec()));
-        let message =
-            format!("the job id \"{id}\" is also that of {}; give one of them another id = \"…\"", others.join(", "));
+        let place = |n: &usize| found.get(*n).and_then(|job| std::path::absolute(&job.file).ok());
+        let message = if jobs.iter().all(|n| place(n) == jobs.first().and_then(place)) {
+            "is named more than once".to_owned()
+        } else {
+            format!("the job id \"{id}\" is also that of {}; give one of them another id = \"…\"", others.join(", "))
+        };
         problems.push(Problem::of_file(first, message));
         for n in jobs {
             if let Some(job) = found.get_mut(n) {
@@ -305,5 +310,26 @@ mod tests {
         let (plans, problems) = load_all(&config);
         assert_eq!(plans.iter().map(JobPlan::id).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(problems.errors(), 1, "{problems}");
+        std::fs::create_dir(config.jobs_dir.join("folder.toml")).unwrap();
+        std::os::unix::fs::symlink("nowhere", config.jobs_dir.join("link.toml")).unwrap();
+        let problems = load_all(&config).1.to_string();
+        assert!(
+            problems.contains("folder.toml: is a folder") && problems.contains("link.toml: can't be read"),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn a_job_that_is_named_twice_is_told_apart_from_two_of_one_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = "id = \"a\"\n[source]\ntype = \"stdin\"\n[sink]\ntype = \"elasticsearch\"\nendpoint = \"http://es:9200\"\nindex = \"x\"\n";
+        let [one, two] = ["one.toml", "two.toml"].map(|name| folder.path().join(name));
+        for file in [&one, &two] {
+            std::fs::write(file, job).unwrap();
+        }
+        let problems = load_files(&[one.clone(), folder.path().join("./one.toml")]).unwrap_err().to_string();
+        assert!(problems.ends_with("one.toml: is named more than once\n"), "{problems}");
+        let problems = load_files(&[one, two]).unwrap_err().to_string();
+        assert!(problems.contains("the job id \"a\" is also that of"), "{problems}");
     }
 }

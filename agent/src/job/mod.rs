@@ -111,13 +111,16 @@ pub(crate) fn with_file<T>(
 ) -> Result<T, Problems> {
     let refusal = |message: String| Problems::from(Problem::of_file(path.display().to_string(), message));
     let whole = std::path::absolute(path).map_err(|e| refusal(format!("no such place: {e}")))?;
+    let folder = whole.parent().unwrap_or(Path::new("/"));
+    if folder.to_str().is_none() {
+        return Err(refusal("lies in a folder whose name is not UTF-8, from which no path can be made".to_owned()));
+    }
+    // Others may not end, or wait for ever.
+    if std::fs::metadata(&whole).is_ok_and(|meta| !meta.is_file()) {
+        return Err(refusal("is no regular file".to_owned()));
+    }
     let text = read_file(&whole).map_err(|e| refusal(format!("can't be read: {e}")))?;
-    let outside = Outside {
-        folder: whole.parent().unwrap_or(Path::new("/")),
-        env: view.env,
-        read: view.read,
-        exposed: is_exposed(&whole),
-    };
+    let outside = Outside { folder, env: view.env, read: view.read, exposed: is_exposed(&whole) };
     Ok(parse(&text, &outside))
 }
 

@@ -128,6 +128,13 @@ fn read_globs<'d>(
             globs = None;
             continue;
         }
+        if text.value == "~" || text.value.starts_with("~/") {
+            let (called, quoted) = (section.called(key), text.quoted());
+            let message = format!("{called}: {quoted} begins with ~, which only a shell knows; write ${{env:HOME}}");
+            reader.refuse(text.at.clone(), section.path(key), message);
+            globs = None;
+            continue;
+        }
         let by_name = !always_absolute && !text.value.contains('/');
         let glob = if by_name { text.value } else { absolute(reader.outside.folder, &text.value) };
         globs.iter_mut().for_each(|globs| globs.push(glob.clone()));
@@ -140,23 +147,16 @@ pub(crate) fn check_glob(glob: &str) -> Result<(), String> {
     globset::GlobBuilder::new(glob).literal_separator(true).build().map(drop).map_err(|e| e.kind().to_string())
 }
 
-/// `./` and `../` at the beginning are taken out, since files are matched by their plain absolute paths.
+/// As files are matched: by plain absolute paths, so without `.`, `..` and empty components.
 pub(crate) fn absolute(folder: &Path, glob: &str) -> String {
-    let mut rest = glob;
-    if rest.starts_with('/') {
-        return rest.to_owned();
-    }
-    let mut folder = folder.to_path_buf();
-    loop {
-        if let Some(behind) = rest.strip_prefix("./") {
-            rest = behind;
-        } else if let Some(behind) = rest.strip_prefix("../") {
-            folder.pop();
-            rest = behind;
-        } else {
-            break;
+    let folder = if glob.starts_with('/') { String::new() } else { globset::escape(&folder.to_string_lossy()) };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(glob.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
         }
     }
-    let folder = globset::escape(&folder.to_string_lossy());
-    format!("{}/{rest}", folder.trim_end_matches('/'))
+    format!("/{}", parts.join("/"))
 }

@@ -73,6 +73,25 @@ fn a_job_takes_its_connection_from_the_datasources_beside_it() {
 }
 
 #[test]
+fn a_file_that_is_none_is_refused_without_waiting_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let problems = load(&fifo).unwrap_err().to_string();
+    assert!(problems.ends_with("fifo.toml: is no regular file\n"), "{problems}");
+}
+
+#[test]
+fn a_job_in_a_folder_that_no_path_can_name_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"odd\xff"));
+    std::fs::create_dir(&odd).unwrap();
+    let problems = load(&write(&odd, "web.toml", SMALLEST)).unwrap_err().to_string();
+    assert!(problems.contains("lies in a folder whose name is not UTF-8"), "{problems}");
+}
+
+#[test]
 fn a_huge_file_is_not_read_to_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("big.toml");

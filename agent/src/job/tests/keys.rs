@@ -27,7 +27,7 @@ fn files(lines: &[&str]) -> FilePlan {
 #[test]
 fn every_source_key_reaches_the_plan() {
     let plan = files(&[
-        "source:paths = [\"/a/*.log\", \"../b/**/[x].log\", \"./c\", \"d\"]",
+        "source:paths = [\"/a//./b/../*.log\", \"../b/**/[x].log\", \"./c\", \"d\"]",
         "source:exclude = [\"*.tmp\", \"old/*\"]",
         "source:start = \"last 2 MiB\"",
         "source:partial_after = \"1m\"",
@@ -194,6 +194,7 @@ const BAD: &[(&[&str], &str)] = &[
         "must be strptime formats like \"%d/%b/%Y:%H:%M:%S %z\", found \"%K\"",
     ),
     (&["decode:host = \"\""], "\"host\" in [decode] is empty"),
+    (&["source:paths = [\"~/x.log\"]"], "begins with ~, which only a shell knows; write ${env:HOME}"),
     (&["sink:type = \"kafka\""], "must be \"elasticsearch\", found \"kafka\""),
     (
         &["sink:endpoint = \"es:9200\""],
