@@ -34,8 +34,8 @@ pub(super) fn announce(plans: &[Plan], data_dir: &Path) {
         let job = &plan.id;
         tracing::info!(%job, ships = %of(plan), data_dir = %data_dir.display(), "starting");
         let SourcePlan::File(files) = &plan.source else { continue };
-        for path in files.paths.iter().filter(|path| matches::finds_nothing(path, &files.exclude)) {
-            tracing::warn!(%job, %path, "no file matches now; one that comes will be read");
+        for why in files.paths.iter().filter_map(|path| matches::why_nothing(path, &files.exclude)) {
+            tracing::warn!(%job, "{why}");
         }
     }
 }
