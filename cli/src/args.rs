@@ -65,7 +65,7 @@ pub(crate) enum DeadLetters {
         #[arg(long, value_name = "JOB")]
         pipeline: Option<String>,
         /// At most so many of each job
-        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
     },
     /// One dead letter, whole
@@ -119,8 +119,9 @@ impl Args {
 
     /// What to try when nobody was found where nobody was named.
     pub(crate) fn socket_hint(&self) -> Option<String> {
-        (self.socket.is_none() && self.data_dir.is_none())
-            .then(|| "An agent started with `splashdam run` is reached with --data-dir DIR.".to_owned())
+        (self.socket.is_none() && self.data_dir.is_none()).then(|| {
+            "An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start.".to_owned()
+        })
     }
 }
 
@@ -167,6 +168,10 @@ mod tests {
             ("statsu", "error: unrecognized subcommand 'statsu'"),
             ("dead-letters drop", "error: the following required arguments were not provided:"),
             ("dead-letters drop --all 3", "error: the argument '--all' cannot be used with '[N]...'"),
+            (
+                "dead-letters ls --limit 0",
+                "error: invalid value '0' for '--limit <N>': 0 is not in 1..18446744073709551615",
+            ),
             ("dead-letters show x", "error: invalid value 'x' for '<N>': invalid digit found in string"),
             (
                 "status --socket a --data-dir b",

@@ -1,6 +1,7 @@
 //! A client for the control socket: one connection for each request, each request with a deadline.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub enum ClientError {
     NoSocket(PathBuf),
     #[error("is splashdam running? nobody listens on {0} (left behind by an agent that was killed)")]
     NobodyListens(PathBuf),
+    #[error("{0} is no socket")]
+    NotASocket(PathBuf),
     #[error("permission denied on {path}: {who}")]
     Denied { path: PathBuf, who: String },
     #[error("{path}: {error}")]
@@ -58,6 +61,7 @@ impl ClientError {
             self,
             ClientError::NoSocket(_)
                 | ClientError::NobodyListens(_)
+                | ClientError::NotASocket(_)
                 | ClientError::Denied { .. }
                 | ClientError::Io { .. }
                 | ClientError::Silent { .. }
@@ -179,6 +183,7 @@ impl Client {
         let path = self.socket.clone();
         match error.kind() {
             io::ErrorKind::NotFound => ClientError::NoSocket(path),
+            io::ErrorKind::ConnectionRefused if !is_socket(&path) => ClientError::NotASocket(path),
             io::ErrorKind::ConnectionRefused => ClientError::NobodyListens(path),
             io::ErrorKind::PermissionDenied => ClientError::Denied { who: who_may::describe(&path), path },
             _ => ClientError::Io { path, error },
@@ -188,6 +193,10 @@ impl Client {
     fn broken(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
         ClientError::Http { path: self.socket.clone(), error: error.into() }
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|seen| seen.file_type().is_socket())
 }
 
 #[cfg(test)]
@@ -217,6 +226,10 @@ mod tests {
         let socket = folder.path().join("control.sock");
         drop(UnixListener::bind(&socket).unwrap());
         assert!(matches!(status_of(&socket), ClientError::NobodyListens(_)));
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        for other in [folder.path().join("file"), folder.path().to_owned()] {
+            assert!(matches!(status_of(&other), ClientError::NotASocket(_)), "{}", other.display());
+        }
     }
 
     #[test]

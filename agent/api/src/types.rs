@@ -17,7 +17,7 @@ pub struct Status {
     pub agent_id: String,
     pub started_at: String,
     pub health: Health,
-    /// One line for each thing that someone should know; not empty when `health` is degraded.
+    /// One line for each thing that someone should know and that no pipeline says.
     pub notes: Vec<String>,
     pub data_dir: String,
     pub pipelines: Vec<PipelineStatus>,

@@ -58,6 +58,12 @@ fn check_into(files: &[PathBuf], config: &Path, out: &mut dyn Write, err: &mut d
         writeln!(out, "{}: ok: {}", file.display(), summary::of(plan))?;
     }
     let errors = problems.errors();
+    if files.is_empty() && !config.exists() {
+        writeln!(
+            err,
+            "\nNo file was named, so this was about the service; `splashdam check JOB.toml` is about a job."
+        )?;
+    }
     if errors > 0 {
         writeln!(err, "\n{errors} {}", if errors == 1 { "problem" } else { "problems" })?;
     }
@@ -146,8 +152,9 @@ fn look_at_sources(file: &Path, job: &JobPlan) -> Problems {
         let SourcePlan::File(files) = source else { continue };
         for glob in &files.paths {
             let seen = matches::look(glob, &files.exclude);
-            if seen.is_nothing() {
-                problems.push(warn(format!("no file matches \"{glob}\" now")));
+            if let Some(why) = seen.why_nothing(glob) {
+                problems.push(warn(why));
+                continue;
             }
             for (path, error) in seen.unreadable {
                 problems.push(warn(format!("{} can't be read: {error}", path.display())));
@@ -251,6 +258,14 @@ mod tests {
         assert!(err.contains("these were not looked at: es-key"), "{err}");
         // The same by naming the config, and the datasources by their name.
         assert_eq!(run(folder.path(), &["splashdam.toml"], "absent").1, out);
+    }
+
+    #[test]
+    fn who_has_no_service_is_told_how_a_job_is_checked() {
+        let folder = folder();
+        let (well, _, err) = run(folder.path(), &[], "absent.toml");
+        assert!(!well && err.contains("absent.toml: can't be read: No such file"), "{err}");
+        assert!(err.contains("`splashdam check JOB.toml` is about a job"), "{err}");
     }
 
     #[test]

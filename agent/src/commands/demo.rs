@@ -23,6 +23,7 @@ use self::endpoint::Endpoint;
 use self::ledger::Ledger;
 use self::report::{Report, Stage};
 use self::sample::{Growth, Sample};
+use super::run::Signals;
 use crate::plan::SecretSource;
 
 /// How often the agent is killed and started again.
@@ -63,7 +64,7 @@ pub(crate) enum Ended {
     Exact,
     /// Something is missing or double.
     NotExact,
-    /// Ctrl-C.
+    /// Ctrl-C or SIGTERM.
     Interrupted,
 }
 
@@ -74,10 +75,11 @@ pub(crate) enum Ended {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
+        let mut signals = Signals::new()?;
         let mut stage = Stage::new()?;
         let ended = tokio::select! {
             ended = play(args, &mut stage) => ended,
-            interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| Ended::Interrupted).map_err(Into::into),
+            () = signals.next() => Ok(Ended::Interrupted),
         };
         if let Ok(Ended::Exact | Ended::Interrupted) = ended {
             stage.clear();

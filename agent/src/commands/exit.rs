@@ -16,9 +16,9 @@ pub enum Exit {
     Locked = 3,
     /// The data directory can't be used.
     Store = 4,
-    /// A pipeline could not go on, or something could not be started.
+    /// A pipeline could not go on, something could not be started, or `--once` could not read a file.
     Failed = 5,
-    /// `--once` was ended by a signal before everything was acknowledged.
+    /// A run with an end (`--once`, standard input) was ended by a signal before everything was acknowledged.
     Interrupted = 7,
     /// The demo found documents missing or doubled.
     Mismatch = 6,

@@ -14,6 +14,8 @@ const MOST_NAMED: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) matching: usize,
+    /// A folder has this very name: its files are meant, most likely.
+    pub(super) is_folder: bool,
     /// The first few files and folders that can't be read.
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
     /// There was too much to look at.
@@ -25,14 +27,14 @@ pub(super) fn look(glob: &str, exclude: &[String]) -> Seen {
     look_for(usize::MAX, glob, exclude)
 }
 
-/// Whether it is sure that no file is there now, nor a folder that can't be looked into.
-pub(super) fn finds_nothing(glob: &str, exclude: &[String]) -> bool {
-    look_for(1, glob, exclude).is_nothing()
+/// Why a glob finds no file now; `None`: it does, or it could not be looked to the end. Ends at the first file.
+pub(super) fn why_nothing(glob: &str, exclude: &[String]) -> Option<String> {
+    look_for(1, glob, exclude).why_nothing(glob)
 }
 
 /// Looks until `enough` files are found.
 fn look_for(enough: usize, glob: &str, exclude: &[String]) -> Seen {
-    let mut seen = Seen::default();
+    let mut seen = Seen { is_folder: Path::new(glob).is_dir(), ..Seen::default() };
     let Some(wanted) = matcher(glob) else { return seen };
     let excluded: Vec<(bool, GlobMatcher)> =
         exclude.iter().filter_map(|pattern| Some((pattern.contains('/'), matcher(pattern)?))).collect();
@@ -83,8 +85,16 @@ fn look_for(enough: usize, glob: &str, exclude: &[String]) -> Seen {
 }
 
 impl Seen {
-    pub(super) fn is_nothing(&self) -> bool {
-        self.matching == 0 && self.unreadable.is_empty() && !self.gave_up
+    /// Why `glob` finds no file; `None`: it does, or there was too much to look at.
+    pub(super) fn why_nothing(&self, glob: &str) -> Option<String> {
+        if self.matching > 0 || self.gave_up {
+            return None;
+        }
+        Some(match self.unreadable.first() {
+            Some((folder, error)) => format!("no file matches \"{glob}\": {} can't be read: {error}", folder.display()),
+            None if self.is_folder => format!("\"{glob}\" is a folder; write \"{glob}/*\" for the files in it"),
+            None => format!("no file matches \"{glob}\" now"),
+        })
     }
 
     fn refused(&mut self, path: PathBuf, error: io::Error) {
@@ -134,6 +144,9 @@ mod tests {
             let seen = look(&format!("{root}/{glob}"), exclude);
             assert_eq!(seen.matching, expected, "{glob}");
             assert!(seen.unreadable.is_empty() && !seen.gave_up, "{glob}");
+            assert_eq!(why_nothing(&format!("{root}/{glob}"), exclude).is_none(), expected > 0, "{glob}");
         }
+        let why = why_nothing(&format!("{root}/a"), &none).unwrap();
+        assert_eq!(why, format!("\"{root}/a\" is a folder; write \"{root}/a/*\" for the files in it"));
     }
 }

@@ -21,7 +21,15 @@ pub use exit::Exit;
 
 /// Ships log files to Elasticsearch: each line once, whatever happens.
 #[derive(Debug, Parser)]
-#[command(name = "splashdam", version, about, max_term_width = 100)]
+#[command(
+    name = "splashdam",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory in use,\n\
+                  4 data directory can't be used, 5 failed, or --once can't read a file, 6 the demo found a difference,\n\
+                  7 interrupted before the end of --once or of standard input."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -58,8 +66,8 @@ enum Command {
         #[arg(value_name = "JOB")]
         job: PathBuf,
         /// At most so many items
-        #[arg(long, default_value_t = 10, value_name = "N")]
-        limit: usize,
+        #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
     },
     /// Show what a SQL job means: its plan, what it reads, the keys of its state, where its rows go
     Explain {

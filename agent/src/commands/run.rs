@@ -1,18 +1,19 @@
 //! `splashdam run JOB…`: jobs in the foreground, with a progress line on a terminal.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use splashdam_api::words::{bytes, count};
+use splashdam_api::words::{bytes, count, plural};
 
 use super::progress::ProgressLine;
-use super::{Exit, STOP_WITHIN, summary};
+use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
-use crate::plan::{Durability, JobPlan};
+use crate::plan::{Durability, JobPlan, SourcePlan};
 use crate::store::StoreError;
 
 /// How often the end of bounded sources is looked for, and that of the others, which only fail.
@@ -55,6 +56,7 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
     let once = settings.once;
     let socket = settings.data_dir.join("control.sock");
     summary::announce(&jobs, &settings.data_dir);
+    let sources: Vec<SourcePlan> = jobs.iter().flat_map(summary::sources).cloned().collect();
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, jobs)) {
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
@@ -67,7 +69,7 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
     let look = if agent.is_bounded() { LOOK } else { RARE_LOOK };
     let exit = loop {
         tokio::select! {
-            () = signals.next() => break if once { Exit::Interrupted } else { Exit::Ok },
+            () = signals.next() => break if agent.is_bounded() { Exit::Interrupted } else { Exit::Ok },
             () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
@@ -77,7 +79,7 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             break Exit::Failed;
         }
         if agent.finished() {
-            break Exit::Ok;
+            break tokio::task::block_in_place(|| told_unreadable(&sources));
         }
     };
     line.end(&agent);
@@ -89,12 +91,26 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
     if let Err(why) = tokio::task::block_in_place(|| agent.stop(STOP_WITHIN)) {
         complain(why);
     }
-    complain(last_words(&agent.progress(), exit, &settings.data_dir));
+    complain(last_words(&agent.progress(), agent.is_bounded(), exit, &settings.data_dir));
+    exit
+}
+
+/// How a run to the end of all files has ended, once it has: not well if there are files that it can't open.
+fn told_unreadable(sources: &[SourcePlan]) -> Exit {
+    let mut exit = Exit::Ok;
+    for source in sources {
+        let SourcePlan::File(files) = source else { continue };
+        let refused = files.paths.iter().flat_map(|path| matches::look(path, &files.exclude).unreadable);
+        for (path, error) in refused.filter(|(path, error)| !path.is_dir() && error.kind() != ErrorKind::NotFound) {
+            complain(format!("not read: {}: {error}", path.display()));
+            exit = Exit::Failed;
+        }
+    }
     exit
 }
 
 /// What a run leaves behind, in one line.
-fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
+fn last_words(progress: &Progress, bounded: bool, exit: Exit, data_dir: &Path) -> String {
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
@@ -102,11 +118,11 @@ fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
     };
     // Of a run that was to reach the end, it is also told how far that was.
     let unread = match progress.total.saturating_sub(progress.read) {
-        unread if exit == Exit::Interrupted && unread > 0 => format!(", {} not read yet", bytes(unread)),
+        unread if bounded && unread > 0 => format!(", {} not read yet", bytes(unread)),
         _ => String::new(),
     };
-    let (read, done, dead) = (count(progress.records), count(progress.acknowledged), count(progress.dead_letters));
-    format!("{how}{read} records read, {done} acknowledged, {dead} dead letters, {owed}{unread}")
+    let (read, dead) = (plural(progress.records, "record"), plural(progress.dead_letters, "dead letter"));
+    format!("{how}{read} read, {} acknowledged, {dead}, {owed}{unread}", count(progress.acknowledged))
 }
 
 /// SIGINT and SIGTERM.
@@ -131,10 +147,14 @@ impl Signals {
 
 /// The exit code and message for an agent that did not start.
 pub(super) fn start_failed(error: &StartError) -> Exit {
-    complain(error);
+    if let StartError::Store(StoreError::Io { .. }) = error {
+        complain(format!("the data directory can't be used: {error}"));
+    } else {
+        complain(error);
+    }
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
-        StartError::Store(_) => Exit::Store,
+        StartError::Store(_) | StartError::Remembered { .. } => Exit::Store,
         StartError::Source { .. } | StartError::Query { .. } | StartError::Thread(_) => Exit::Failed,
     }
 }

@@ -19,6 +19,9 @@ pub(super) fn serve(path: &Path) -> Exit {
         Ok(config) => config,
         Err(problems) => {
             complain(problems);
+            if !path.exists() {
+                complain("This is about the service; `splashdam run JOB.toml` runs a job without it.");
+            }
             return Exit::Problems;
         }
     };
@@ -54,6 +57,9 @@ async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
         Err(error) => return failed(&error),
     };
     let jobs = plans.len();
+    if jobs == 0 {
+        tracing::warn!(jobs_dir = %config.jobs_dir.display(), "there is no job to run: no good *.toml lies there");
+    }
     summary::announce(&plans, &config.data_dir);
     let settings = Settings {
         data_dir: config.data_dir.clone(),

@@ -66,8 +66,8 @@ pub(super) fn announce(jobs: &[JobPlan], data_dir: &Path) {
         tracing::info!(%job, ships = %of(plan), data_dir = %data_dir.display(), "starting");
         for source in sources(plan) {
             let SourcePlan::File(files) = source else { continue };
-            for path in files.paths.iter().filter(|path| matches::finds_nothing(path, &files.exclude)) {
-                tracing::warn!(%job, %path, "no file matches now; one that comes will be read");
+            for why in files.paths.iter().filter_map(|path| matches::why_nothing(path, &files.exclude)) {
+                tracing::warn!(%job, "{why}");
             }
         }
     }

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use splashdam_api::words::plural;
 
-use super::Exit;
 use super::run::{complain, failed};
 use super::try_query;
+use super::{Exit, matches};
 use crate::config::{self, LogLevel};
 use crate::encode::Scratch;
 use crate::log;
 use crate::metrics::PipelineMetrics;
 use crate::pipeline::{Codec, Rendered, Untimed, host_name};
-use crate::plan::JobPlan;
+use crate::plan::{JobPlan, SourcePlan};
 use crate::record::{Member, Timestamp, gzip};
 use crate::source::Source;
 
@@ -22,7 +22,7 @@ use crate::source::Source;
 pub(super) const AGENT: &str = "AGENT";
 const LOOK_BYTES: usize = 256 << 10;
 
-pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
+pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
     log::to_stderr(LogLevel::Warn);
     let plan = match config::load_files(&[path.to_owned()]) {
         Ok(mut jobs) if jobs.len() == 1 => match jobs.remove(0) {
@@ -83,13 +83,20 @@ pub(super) fn try_job(path: &Path, limit: usize) -> Exit {
         return failed(&error);
     }
     if left == limit {
-        complain("there is nothing to send: no file of this job has a line");
+        let nothing = match &plan.source {
+            SourcePlan::File(_) => "no file of this job has a line",
+            SourcePlan::Stdin(_) => "standard input has no line",
+        };
+        complain(format!("there is nothing to send: {nothing}"));
+        if let SourcePlan::File(files) = &plan.source {
+            files.paths.iter().filter_map(|path| matches::why_nothing(path, &files.exclude)).for_each(complain);
+        }
     }
     Exit::Ok
 }
 
 /// Prints up to `left` items: the action with its index, then the document.
-fn print(member: &Member, left: &mut usize, out: &mut impl Write) -> std::io::Result<()> {
+fn print(member: &Member, left: &mut u64, out: &mut impl Write) -> std::io::Result<()> {
     let raw = gzip::decompress(&member.gzip, u64::from(member.raw_len))?;
     let mut rest = raw.as_slice();
     while *left > 0 && !rest.is_empty() {

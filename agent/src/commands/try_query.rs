@@ -11,16 +11,17 @@ use super::try_job::{AGENT, print_item};
 use crate::pipeline::{Tried, host_name, try_query};
 use crate::plan::QueryPlan;
 
-pub(super) fn try_script(plan: &QueryPlan, limit: usize) -> Exit {
+pub(super) fn try_script(plan: &QueryPlan, limit: u64) -> Exit {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let (mut left, mut dead, mut broken) = (limit, 0_u64, None);
     let tried = try_query(plan, AGENT, &host_name(), |tried| {
         let written = match tried {
             Tried::Item { index, lines } => print_item(&index, &lines, &mut out),
             Tried::Printed(lines) => {
-                let mut shown = lines.split_inclusive(|byte| *byte == b'\n').take(left);
+                let mut shown =
+                    lines.split_inclusive(|byte| *byte == b'\n').take(usize::try_from(left).unwrap_or(usize::MAX));
                 let written = shown.try_for_each(|line| out.write_all(line));
-                left = left.saturating_sub(lines.iter().filter(|byte| **byte == b'\n').count()).max(1);
+                left = left.saturating_sub(lines.iter().filter(|byte| **byte == b'\n').count() as u64).max(1);
                 written
             }
             Tried::Dead { kind, reason } => {

@@ -36,7 +36,7 @@ pub(crate) enum ControlError {
     InUse(PathBuf),
     #[error("{0} is to be the control socket, but something that is no socket is there")]
     NotASocket(PathBuf),
-    #[error("the folder of the control socket {0} does not exist")]
+    #[error("the folder of the control socket {0} does not exist (control_socket in the configuration names another)")]
     NoFolder(PathBuf),
     #[error("the control socket {path} can't be made: {error}")]
     Io { path: PathBuf, error: io::Error },

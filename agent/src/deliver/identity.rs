@@ -24,13 +24,13 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Product and version, "elasticsearch 8.19.21".
+    /// Product and version, "elasticsearch 8.19.21". Who does not tell a version may be either, or something else.
     pub(crate) fn product(&self) -> String {
-        let product = match self.flavour {
-            Flavour::Elasticsearch => "elasticsearch",
-            Flavour::OpenSearch => "opensearch",
-        };
-        format!("{product} {}", self.version.as_deref().unwrap_or("(version not told)"))
+        match (self.flavour, &self.version) {
+            (_, None) => "(version not told)".to_owned(),
+            (Flavour::Elasticsearch, Some(version)) => format!("elasticsearch {version}"),
+            (Flavour::OpenSearch, Some(version)) => format!("opensearch {version}"),
+        }
     }
 
     /// (major, minor) of the version.

@@ -20,7 +20,8 @@ pub(crate) struct Refusal {
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}): {}", self.kind, self.status, self.reason)
+        let reason = if self.reason.is_empty() { "no reason was given" } else { &self.reason };
+        write!(f, "{} ({}): {reason}", self.kind, self.status)
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) enum StartError {
     Source { job: String, error: SourceError },
     #[error("job {job}: {error}")]
     Query { job: String, error: Box<QueryError> },
+    #[error("what is remembered of the cluster of job {job} can't be read: {error}")]
+    Remembered { job: String, error: std::io::Error },
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -197,13 +199,15 @@ impl Agent {
         notes.extend(self.store.pipelines().into_iter().filter(idle).map(|id| {
             format!("the data directory remembers the job {id}, which does not run: what it owes waits until it does")
         }));
-        let failed = pipelines.iter().any(|p| p.state == api::State::Failed);
+        let stands =
+            |p: &api::PipelineStatus| matches!(p.state, api::State::Failed | api::State::Parked | api::State::DiskFull);
+        let well = health.degraded.is_empty() && !pipelines.iter().any(stands);
         api::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             agent_id: self.store.agent_id().to_string(),
             started_at: self.started.to_rfc3339(),
-            health: if health.degraded.is_empty() && !failed { api::Health::Ok } else { api::Health::Degraded },
+            health: if well { api::Health::Ok } else { api::Health::Degraded },
             notes,
             data_dir: self.data_dir.display().to_string(),
             pipelines,

@@ -1,6 +1,5 @@
 //! A job becomes a pipeline: its source, what is done to its records, its doors to the store. Nothing runs yet.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,7 +78,7 @@ impl Site<'_> {
         let once = self.settings.once || matches!(plan.source, SourcePlan::Stdin(_));
         let sink = BuiltSink {
             plan: plan.sink.clone(),
-            delivery: Arc::new(Delivery::open(&self.sinks(), &plan.id)?),
+            delivery: Arc::new(self.remembered(&plan.id, &plan.id)?),
             door: SinkDoor::Store(door.clone()),
         };
         let parts = Parts { door, source, work, query: None, versions: Versions::default(), once };
@@ -125,7 +124,7 @@ impl Site<'_> {
         let work = Work::Query(Box::new(QueryCodec::new(plan, program, outputs, self.host, metrics.clone())));
         let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
             Ok(sinks) => sinks,
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => return Ok(Err(error)),
         };
         let linger = sinks.iter().map(|sink| sink.plan.bulk.linger).min().unwrap_or(LINGER);
         let parts = Parts { door, source, work, query: stage, versions, once };
@@ -138,7 +137,7 @@ impl Site<'_> {
         plan: &QueryPlan,
         door: &store::Pipeline,
         upserts: Option<&Arc<Upserts>>,
-    ) -> std::io::Result<Vec<BuiltSink>> {
+    ) -> Result<Vec<BuiltSink>, StartError> {
         let several = plan.sinks.len() > 1;
         let mut sinks = Vec::new();
         for sink in &plan.sinks {
@@ -150,14 +149,16 @@ impl Site<'_> {
             let prefix = if several { lane_prefix(&sink.name) } else { String::new() };
             let door = QueryDoor { store: door.clone(), upserts: upserts.cloned(), prefix: prefix.into() };
             let file = if several { format!("{}.{}", plan.id, sink.name) } else { plan.id.clone() };
-            let delivery = Arc::new(Delivery::open(&self.sinks(), &file)?);
+            let delivery = Arc::new(self.remembered(&plan.id, &file)?);
             sinks.push(BuiltSink { plan: to, delivery, door: SinkDoor::Query(door) });
         }
         Ok(sinks)
     }
 
-    fn sinks(&self) -> std::path::PathBuf {
-        Path::join(&self.settings.data_dir, "sinks")
+    /// What was seen of a sink's cluster.
+    fn remembered(&self, job: &str, file: &str) -> Result<Delivery, StartError> {
+        Delivery::open(&self.settings.data_dir.join("sinks"), file)
+            .map_err(|error| StartError::Remembered { job: job.to_owned(), error })
     }
 
     fn ingest(&self, id: &str, parts: Parts, linger: Duration, max_owed: u64, metrics: PipelineMetrics) -> Ingest {

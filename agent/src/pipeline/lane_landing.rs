@@ -245,7 +245,8 @@ impl<D: Door> Delivering<D> {
     fn park_sink(&mut self, refusal: Refusal, now: Instant) {
         let text = refusal.to_string();
         if self.sink.park(refusal, now) {
-            tracing::error!(reason = %text, "parked: nothing is sent until this is put right; it is tried again now and then");
+            let job = self.shared.state.job();
+            tracing::error!(job, reason = %text, "parked: nothing is sent until this is put right; it is tried again now and then");
         }
     }
 

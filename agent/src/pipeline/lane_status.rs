@@ -64,7 +64,7 @@ impl Delivery {
         let cluster = match std::fs::read(&file) {
             Ok(text) => serde_json::from_slice::<Remembered>(&text).ok().map(|r| r.cluster_uuid),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+            Err(error) => return Err(std::io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
         };
         Ok(Delivery {
             job: id.to_owned(),
@@ -73,6 +73,10 @@ impl Delivery {
             cluster: Mutex::new(cluster),
             wake: Notify::new(),
         })
+    }
+
+    pub(super) fn job(&self) -> &str {
+        &self.job
     }
 
     pub(crate) fn status(&self) -> DeliveryStatus {

@@ -74,15 +74,26 @@ fn jobs(status: &Status, now: SystemTime) -> Table {
 /// What a person has to know about a job beyond its numbers.
 fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
     let state = tone(pipeline.state);
-    if let Some(why) = &pipeline.why {
+    let of_lanes = || pipeline.parked.iter().map(|lane| lane.why.as_str());
+    if let Some(why) = pipeline.why.as_deref().filter(|why| !of_lanes().any(|lane| lane == *why)) {
         table.remark(why, if state == Tone::Good { Tone::Faint } else { state });
     }
     for lane in &pipeline.parked {
-        let parked = format!("index {} is parked for {}: {}", lane.index, ago(&lane.since, now), lane.why);
-        table.remark(&parked, Tone::Bad);
+        let since = ago(&lane.since, now);
+        table.remark(
+            &match lane.index.as_str() {
+                "*" => format!("nothing is sent for {since}: {}", lane.why),
+                index => format!("index {index} is parked for {since}: {}", lane.why),
+            },
+            Tone::Bad,
+        );
     }
-    let repeated = pipeline.parked.iter().any(|lane| Some(&lane.why) == pipeline.last_error.as_ref());
-    if let (Some(error), false) = (&pipeline.last_error, repeated || pipeline.last_error == pipeline.why) {
+    // It has a time before it, and a status within: what has been said is told by how it ends.
+    let said = |error: &str| {
+        let reason = |why: &str| why.split_once(": ").map_or(why, |(_, reason)| reason).to_owned();
+        of_lanes().map(reason).chain(pipeline.why.clone()).any(|text| !text.is_empty() && error.ends_with(&text))
+    };
+    if let Some(error) = pipeline.last_error.as_ref().filter(|error| !said(error)) {
         table.remark(&format!("last error: {error}"), Tone::Faint);
     }
     if pipeline.gap_bytes > 0 {
@@ -179,7 +190,8 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
             gap_bytes: 77,
             untimed_records: 3,
             dead_letters: 1,
-            last_error: Some(lane.why.clone()),
+            last_error: Some("2026-01-31T12:09:00Z: index_closed_exception (400): closed".to_owned()),
+            why: Some(lane.why.clone()),
             parked: vec![lane],
             ..job("audit", State::Parked)
         };
@@ -205,6 +217,32 @@ web    full     0 B     0 B      0       0 B             0     0
     last error: connection refused
 ";
         assert_eq!(shown(&status), want);
+    }
+
+    #[test]
+    fn what_is_refused_as_a_whole_is_said_once() {
+        let all = ParkedLane {
+            index: "*".to_owned(),
+            why: "security_exception: no such user".to_owned(),
+            since: "2026-01-31T12:09:55Z".to_owned(),
+        };
+        let web = PipelineStatus {
+            why: Some(all.why.clone()),
+            last_error: Some("2026-01-31T12:09:59.001Z: security_exception (401): no such user".to_owned()),
+            parked: vec![all],
+            ..job("web", State::Parked)
+        };
+        let waiting = PipelineStatus {
+            why: Some("can't connect: http://es:9200: refused".to_owned()),
+            last_error: Some("2026-01-31T12:09:59.001Z: can't connect: http://es:9200: refused".to_owned()),
+            ..job("app", State::Waiting)
+        };
+        let text = shown(&agent(Health::Degraded, vec![web, waiting]));
+        let remarks: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+        assert_eq!(
+            remarks,
+            ["nothing is sent for 5 s: security_exception: no such user", "can't connect: http://es:9200: refused"]
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::bail;
 use splashdam_api::words::plural;
 use splashdam_api::{Changed, Client, Which};
 
+use super::found;
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -30,7 +31,8 @@ pub(crate) async fn run(
             return Ok(Exit::NotConfirmed);
         }
     }
-    let dead_letters = client.drop_dead_letters(pipeline, which).await?;
+    let dead_letters = client.drop_dead_letters(pipeline, which.clone()).await?;
+    found(pipeline, &which, dead_letters, output)?;
     let dropped = plural(dead_letters, "dead letter");
     output.show(&Changed { dead_letters }, |_| format!("{dropped} of {pipeline} dropped\n"))?;
     Ok(Exit::Done)

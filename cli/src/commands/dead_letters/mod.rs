@@ -5,7 +5,11 @@ mod ls;
 mod replay;
 mod show;
 
-use splashdam_api::{Client, DeadLetter};
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use splashdam_api::words::count;
+use splashdam_api::{Client, DeadLetter, Which};
 
 use crate::args::DeadLetters;
 use crate::exit::Exit;
@@ -28,6 +32,18 @@ pub(crate) async fn run(command: &DeadLetters, client: &Client, output: &mut Out
             drop::run(&pipeline, chosen.which(), *yes, client, output).await
         }
     }
+}
+
+/// Fails where none of the named ones was there, and says so where some were not.
+fn found(pipeline: &str, which: &Which, done: u64, output: &Output) -> anyhow::Result<()> {
+    let Which::Numbers(numbers) = which else { return Ok(()) };
+    let named = numbers.iter().collect::<BTreeSet<_>>().len() as u64;
+    match named.saturating_sub(done) {
+        0 => {}
+        _ if done == 0 => bail!("{pipeline} has no such dead letter; `splashctl dead-letters ls` shows which it has"),
+        gone => output.say(&format!("{} of these {} not there", count(gone), if gone == 1 { "was" } else { "were" })),
+    }
+    Ok(())
 }
 
 /// What refused it, in a word: Elasticsearch's status, or the agent.
