@@ -103,3 +103,45 @@ fn a_window_comes_once_with_exact_values_over_kills() {
         expected.into_iter().map(|((w, a), values)| ((start(w), a as i64), values)).collect();
     assert_eq!(found, expected);
 }
+
+#[test]
+fn a_later_bounded_run_goes_on_where_the_one_before_closed_its_windows() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let text = script(
+        &room,
+        &endpoint.url(),
+        "ts TIMESTAMP(3), WATERMARK FOR ts AS ts",
+        "w STRING, n BIGINT, PRIMARY KEY (w) NOT ENFORCED",
+        "SELECT CAST(window_start AS STRING), COUNT(*) FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end",
+    );
+    let mut agent = agent(&room, &text);
+    let line = |minute: u32| format!("{{\"ts\":\"2026-01-01 00:{minute:02}:30.000\"}}\n");
+    let mut content = line(0).repeat(3);
+    for minute in 1..4 {
+        room.file("logs/app.json", &content);
+        agent.once_well();
+        content.push_str(&line(minute).repeat(2));
+    }
+    // The last minute's window was closed by the run before: what comes for it now is late, and that is said.
+    content.push_str(&line(1));
+    room.file("logs/app.json", &content);
+    agent.once_well();
+    assert!(agent.log().contains("1 came late"), "{}", agent.log());
+    let expected: BTreeMap<String, i64> =
+        (0..4).map(|minute| (format!("2026-01-01 00:{minute:02}:00.000"), if minute == 0 { 3 } else { 2 })).collect();
+    assert_eq!(counts(&endpoint, "n"), expected);
+}
+
+#[test]
+fn every_row_that_cannot_be_computed_is_a_dead_letter_of_its_own() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let select = "SELECT a, 100 / b FROM s";
+    let text = script(&room, &endpoint.url(), "a INT, b INT", "a INT, n INT", select);
+    let lines: String = (0..40).map(|a| format!("{{\"a\":{a},\"b\":{}}}\n", a % 2)).collect();
+    room.file("logs/app.json", lines);
+    let mut agent = agent(&room, &text);
+    agent.start_ready();
+    wait::holds("half of the rows arrive", PATIENCE, || endpoint.count("counts") == 20);
+    wait::holds("the others are dead letters", PATIENCE, || agent.ctl().dead_letters().len() == 20);
+    agent.stop();
+}

@@ -122,7 +122,11 @@ fn last_words(progress: &Progress, bounded: bool, exit: Exit, data_dir: &Path) -
         _ => String::new(),
     };
     let (read, dead) = (plural(progress.records, "record"), plural(progress.dead_letters, "dead letter"));
-    format!("{how}{read} read, {} acknowledged, {dead}, {owed}{unread}", count(progress.acknowledged))
+    let lost =
+        [(progress.late, "came late"), (progress.null, "had NULL for a time or a key"), (progress.dropped, "dropped")];
+    let lost = lost.iter().filter(|(number, _)| *number > 0).map(|(number, how)| format!(", {} {how}", count(*number)));
+    let lost: String = lost.collect();
+    format!("{how}{read} read, {} acknowledged, {dead}{lost}, {owed}{unread}", count(progress.acknowledged))
 }
 
 /// SIGINT and SIGTERM.

@@ -29,6 +29,11 @@ impl Item<'_> {
         self.named("_id").unwrap_or_default()
     }
 
+    /// It is refused if its id is taken, so whatever has the id is it.
+    pub(crate) fn is_create(&self) -> bool {
+        self.action.starts_with(b"{\"create\":")
+    }
+
     /// The routing in the action line.
     pub(crate) fn routing(&self) -> Option<String> {
         self.named("routing")

@@ -97,6 +97,11 @@ pub(crate) struct Progress {
     pub(crate) owed: u64,
     pub(crate) acknowledged: u64,
     pub(crate) dead_letters: u64,
+    /// Rows that a query dropped because they came late, or for a NULL.
+    pub(crate) late: u64,
+    pub(crate) null: u64,
+    /// Records that `when_full` dropped since the data directory was made.
+    pub(crate) dropped: u64,
 }
 
 impl Agent {
@@ -187,6 +192,9 @@ impl Agent {
             sum.owed += p.lanes().iter().map(|lane| lane.items).sum::<u64>();
             sum.acknowledged += p.metrics.acknowledged_records.get();
             sum.dead_letters += p.metrics.dead_letters.get();
+            sum.late += p.metrics.late_rows.get();
+            sum.null += p.metrics.null_rows.get();
+            sum.dropped += p.door.counters().dropped_items;
         }
         sum
     }
@@ -286,7 +294,7 @@ impl Agent {
 
     /// Owes dead letters again; `None`: all. Returns how many.
     pub(crate) async fn replay_dead_letters(&self, pipeline: &str, numbers: Option<Vec<u64>>) -> Result<u64, String> {
-        self.for_numbers(pipeline, numbers, store::Pipeline::replay_dead_letters).await
+        self.for_numbers(pipeline, numbers, replay).await
     }
 
     /// Forgets dead letters; `None`: all. Returns how many.
@@ -426,6 +434,18 @@ impl Running {
     pub(super) fn stopping(&self) -> bool {
         self.signals.stop.load(Ordering::Acquire)
     }
+}
+
+/// Owes letters again, but for partial updates: what they say may have been overtaken, and they have no version by
+/// which Elasticsearch could tell. (The next change of the row brings all of it.)
+fn replay(door: &store::Pipeline, numbers: &[u64]) -> Result<u64, StoreError> {
+    let mut chosen = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let listed = door.dead_letters(*number, 1)?;
+        let whole = |letter: &crate::record::DeadLetter| !letter.action.starts_with(b"{\"update\":");
+        chosen.extend(listed.into_iter().filter(|(n, letter)| n == number && whole(letter)).map(|(n, _)| n));
+    }
+    door.replay_dead_letters(&chosen)
 }
 
 /// Sets a counter that someone else counts.

@@ -1,6 +1,7 @@
 //! A job becomes a pipeline: its source, what is done to its records, its doors to the store. Nothing runs yet.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::agent::{Settings, StartError};
@@ -13,7 +14,7 @@ use super::query_outputs::{Outputs, lane_prefix};
 use super::query_stage::{QueryError, QueryStage};
 use super::state_log::StateLog;
 use super::upserts::Upserts;
-use super::versions::{OWN_ROWS, Versions};
+use super::versions::{OWN_ROWS, Versions, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
@@ -106,8 +107,15 @@ impl Site<'_> {
         let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
         let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
         let stage = if program.stateful() {
-            let opened =
-                QueryStage::open(plan, program.clone(), outputs.clone(), &door, !rows.is_empty(), metrics.clone());
+            let opened = QueryStage::open(
+                plan,
+                program.clone(),
+                outputs.clone(),
+                &door,
+                !rows.is_empty(),
+                step_of(&own),
+                metrics.clone(),
+            );
             Some(Box::new(opened?))
         } else {
             None
@@ -147,7 +155,12 @@ impl Site<'_> {
                 to.bulk.max_in_flight = 1; // partial updates have no version: their order is all they have
             }
             let prefix = if several { lane_prefix(&sink.name) } else { String::new() };
-            let door = QueryDoor { store: door.clone(), upserts: upserts.cloned(), prefix: prefix.into() };
+            let door = QueryDoor {
+                store: door.clone(),
+                upserts: upserts.cloned(),
+                prefix: prefix.into(),
+                seen: AtomicU64::new(0),
+            };
             let file = if several { format!("{}.{}", plan.id, sink.name) } else { plan.id.clone() };
             let delivery = Arc::new(self.remembered(&plan.id, &file)?);
             sinks.push(BuiltSink { plan: to, delivery, door: SinkDoor::Query(door) });
@@ -192,7 +205,8 @@ struct Parts {
 /// Forgets state and positions: the job begins anew.
 fn reset(door: &store::Pipeline) -> Result<(), StoreError> {
     StateLog::forget(door)?;
-    let rows = door.rows().into_iter().map(|(key, _)| Row { key, value: None }).collect();
+    let rows = door.rows().into_iter().filter(|(key, _)| !outlives_reset(*key));
+    let rows = rows.map(|(key, _)| Row { key, value: None }).collect();
     let receipt = door.commit(Commit { rows, ..Commit::default() })?;
     receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))
 }

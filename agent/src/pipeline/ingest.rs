@@ -252,7 +252,7 @@ impl Running {
         }
         let bytes = gathered.bytes;
         let rows = gathered.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
-        let version = self.ingest.versions.draw(bytes as u64);
+        let version = self.ingest.versions.draw(|| most_rows(&gathered.chunks));
         let batch = Batch { chunks: gathered.chunks, refused: gathered.refused, version };
         let answer = self.ingest.pool.submit(&self.ingest.work, batch, Timestamp::now(), self.waker.clone());
         self.waiting.push_back(Waiting { answer, rows, bytes });
@@ -305,7 +305,7 @@ impl Running {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
         let now = Instant::now();
         stage.pass_time(&self.ingest.source, now);
-        if stage.due(now, waiting) { self.commit_step(now) } else { Ok(()) }
+        if stage.due(now, waiting, self.receipts.len()) { self.commit_step(now) } else { Ok(()) }
     }
 
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
@@ -370,4 +370,10 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// More rows than these chunks will give, as far as can be told without decoding them.
+fn most_rows(chunks: &[Chunk]) -> u64 {
+    let lines = |chunk: &Chunk| memchr::memchr_iter(b'\n', &chunk.data).count() as u64 + 1;
+    16 * chunks.iter().map(lines).sum::<u64>()
 }

@@ -269,7 +269,7 @@ fn overtaken<D: Door>(shared: &Arc<Shared<D>>, work: &mut Work, verdicts: &mut [
             Verdict::Duplicate
         } else {
             shared.metrics.foreign_version.inc();
-            shared.door.overtake(version);
+            shared.door.overtake(version + 1);
             work.least_version = work.least_version.max(Some(version + 1));
             Verdict::Retry { rejected: false }
         };

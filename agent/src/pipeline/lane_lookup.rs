@@ -23,9 +23,13 @@ pub(super) async fn take_out_arrived<D: Door>(shared: &Arc<Shared<D>>, outcome: 
     let mut arrived = Vec::new();
     for piece in outcome.work.pieces.iter().filter(|piece| piece.sent) {
         let wanted = ids(shared, piece).await?;
+        if wanted.is_empty() {
+            continue;
+        }
+        let (numbers, wanted): (Vec<u32>, Vec<Wanted>) = wanted.into_iter().unzip();
         let stored = shared.indices.stored(&shared.client, &indices, &wanted, false).await?;
         let mut there = Bitmap::none(piece.owed.items);
-        let there_already = piece.numbers().into_iter().zip(stored).filter(|(_, stored)| stored.is_some());
+        let there_already = numbers.into_iter().zip(stored).filter(|(_, stored)| stored.is_some());
         there_already.for_each(|(number, _)| there.set(number));
         arrived.push((piece.key(), there));
     }
@@ -44,14 +48,16 @@ pub(super) async fn take_out_arrived<D: Door>(shared: &Arc<Shared<D>>, outcome: 
     Ok(())
 }
 
-/// The ids of a piece, in order; none if its stored bytes are damaged, which shows when it is sent.
-async fn ids<D: Door>(shared: &Arc<Shared<D>>, piece: &Piece) -> Result<Vec<Wanted>, Whole> {
+/// The items of a piece that are created, by number, with their ids; none if its stored bytes are damaged, which shows
+/// when it is sent. (Of an item that replaces or changes a document, one that is there says nothing.)
+async fn ids<D: Door>(shared: &Arc<Shared<D>>, piece: &Piece) -> Result<Vec<(u32, Wanted)>, Whole> {
     let (door, piece) = (shared.door.clone(), piece.clone());
     let read = tokio::task::spawn_blocking(move || {
         let (body, raw_len) = read_piece(&door, &piece, 1).ok()?;
         let raw = gzip::decompress(&body, raw_len).ok()?;
         let items = deliver::items(&raw, piece.count()).ok()?;
-        Some(items.iter().map(wanted).collect())
+        let created = piece.numbers().into_iter().zip(&items).filter(|(_, item)| item.is_create());
+        Some(created.map(|(number, item)| (number, wanted(item))).collect())
     });
     Ok(read.await.map_err(|_| stopping())?.unwrap_or_default())
 }

@@ -4,19 +4,32 @@
 //! Promises: a dead letter of an upsert is durable before its document counts as delivered.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lane_door::Door;
 use super::upserts::{OURS, Upserts};
 use crate::record::DeadLetter;
 use crate::store::{self, Lane, Limit, Owed, Receipt, Settled, StoreError};
 
-#[derive(Clone)]
 pub(super) struct QueryDoor {
     pub(super) store: store::Pipeline,
     /// `None`: the script has no state.
     pub(super) upserts: Option<Arc<Upserts>>,
     /// What the names of this sink's lanes begin with; empty where it is the only one.
     pub(super) prefix: Arc<str>,
+    /// The change of `upserts` that this door has told of last.
+    pub(super) seen: AtomicU64,
+}
+
+impl Clone for QueryDoor {
+    fn clone(&self) -> QueryDoor {
+        QueryDoor {
+            store: self.store.clone(),
+            upserts: self.upserts.clone(),
+            prefix: self.prefix.clone(),
+            seen: AtomicU64::new(self.seen.load(Ordering::Relaxed)),
+        }
+    }
 }
 
 impl QueryDoor {
@@ -108,7 +121,7 @@ impl Door for QueryDoor {
         match &self.upserts {
             Some(upserts) => tokio::select! {
                 () = self.store.changed() => {}
-                () = upserts.changed() => {}
+                () = upserts.changed(&self.seen) => {}
             },
             None => self.store.changed().await,
         }

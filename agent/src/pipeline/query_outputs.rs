@@ -5,11 +5,13 @@
 
 use std::io::{self, Write};
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
 use super::upserts::Document;
 use crate::encode::{RowEncoder, Scratch};
 use crate::plan::{QueryPlan, SinkTarget};
 use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
-use crate::sql::plan::Changelog;
+use crate::sql::plan::{Changelog, NodeKind, Query};
 
 /// Stands between a sink's name and an index where a script has several sinks; no index has it in its name.
 pub(super) const SINK_MARK: char = '#';
@@ -74,7 +76,7 @@ impl Outputs {
                 },
                 prefix: if several { lane_prefix(&sink.name) } else { String::new() },
                 encoder: RowEncoder::new(&plan.id, agent, name, &sink.rows),
-                newest: matches!(changes, Some(Changelog::Upsert(_))),
+                newest: matches!(changes, Some(Changelog::Upsert(_))) && !is_windowed(&plan.query, output.input),
             });
         }
         Outputs { outputs, job: plan.id.clone() }
@@ -139,7 +141,10 @@ impl Outputs {
                     };
                     ready.documents.push(Document { index, id: item.id, item: lines.into() });
                 }
-                Err(reason) => ready.dead.push(self.dead_letter(output, reason, Vec::new(), now)),
+                Err(reason) => {
+                    let document = output.encoder.shown(changes, row);
+                    ready.dead.push(self.dead_letter(output, reason, document, now));
+                }
             }
         }
     }
@@ -147,7 +152,8 @@ impl Outputs {
     fn dead_letter(&self, output: &Output, reason: String, document: Vec<u8>, now: Timestamp) -> DeadLetter {
         DeadLetter {
             index: format!("{}{}", output.prefix, output.encoder.fallback()),
-            id: String::new(),
+            // The same for the same row, so that one that is read again is no second letter.
+            id: format!("row.{:032x}", xxh3_128(&[reason.as_bytes(), &document].concat())),
             kind: "row_refused".to_owned(),
             reason,
             status: 0,
@@ -165,7 +171,10 @@ impl Outputs {
         };
         DeadLetter {
             index: self.job.clone(),
-            id: String::new(),
+            id: match row.at {
+                Some((source, offset)) => format!("{}.{offset}.{:x}", source.0, xxh3_64(row.reason.as_bytes())),
+                None => format!("{}.{:x}", now.0, xxh3_64(row.reason.as_bytes())),
+            },
             kind: "query_error".to_owned(),
             reason: row.reason.clone(),
             status: 0,
@@ -173,6 +182,16 @@ impl Outputs {
             document: document.into_bytes(),
             at_ms: now.0,
         }
+    }
+}
+
+/// A node's rows are those of windows: once they are emitted the state can't make them again.
+fn is_windowed(query: &Query, node: usize) -> bool {
+    match query.nodes.get(node).map(|node| &node.kind) {
+        Some(NodeKind::Project { input, .. } | NodeKind::Filter { input, .. }) => is_windowed(query, *input),
+        Some(NodeKind::Aggregate(aggregate)) => aggregate.window.is_some(),
+        Some(NodeKind::First(first)) => first.window.is_some(),
+        _ => false,
     }
 }
 

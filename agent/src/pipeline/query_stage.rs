@@ -13,6 +13,7 @@ use super::query_codec::context;
 use super::query_outputs::{Outputs, Ready, print};
 use super::state_log::{Found, Marks, StateError, StateLog};
 use super::upserts::Upserts;
+use super::versions;
 use crate::encode::Scratch;
 use crate::metrics::PipelineMetrics;
 use crate::plan::QueryPlan;
@@ -27,6 +28,8 @@ const STEP_EVERY: Duration = Duration::from_millis(200);
 const STEP_ROWS: usize = 200_000;
 /// How often time passes for the engine.
 const TICK_EVERY: Duration = Duration::from_secs(1);
+/// While so many commits are not durable yet, no further piece of a base is written.
+const COMMITS_UNDER_WAY: usize = 4;
 /// A piece of a base.
 const BASE_PIECE: usize = 4 << 20;
 /// Undelivered rows are made ready in pieces of so many.
@@ -80,7 +83,7 @@ pub(super) struct QueryStage {
 }
 
 impl QueryStage {
-    /// Loads what is stored. `positions`: there are positions.
+    /// Loads what is stored. `positions`: there are positions; `committed`: the step that they are of.
     ///
     /// # Errors
     /// A state that is damaged or another script's.
@@ -90,6 +93,7 @@ impl QueryStage {
         outputs: Arc<Outputs>,
         door: &store::Pipeline,
         positions: bool,
+        committed: Option<u64>,
         metrics: PipelineMetrics,
     ) -> Result<QueryStage, QueryError> {
         let mut engine = Engine::new(program).map_err(QueryError::Unsupported)?;
@@ -100,6 +104,11 @@ impl QueryStage {
             Some(found) if found.plan != meaning => return Err(QueryError::Changed(difference(&found.plan, &meaning))),
             None if positions => return Err(QueryError::NoState),
             _ => {}
+        }
+        if found.as_ref().map(|found| found.marks.step) != committed {
+            // As after damage for which positions were set back.
+            let what = "positions and state are not of one commit".to_owned();
+            return Err(StateError::Damaged { pipeline: plan.id.clone(), what }.into());
         }
         let marks = found.map_or_else(Marks::default, |found: Found| found.marks);
         let level = plan.sinks.iter().map(|sink| sink.rows.compression).max().unwrap_or(1);
@@ -129,6 +138,9 @@ impl QueryStage {
             content: marks.step,
         };
         stage.owe_again(marks)?;
+        // Who held the watermark when the last process ended may have nothing more to say.
+        let now = Instant::now();
+        stage.seen.extend(stage.engine.active().map(|source| (source, (now, false))));
         Ok(stage)
     }
 
@@ -167,9 +179,10 @@ impl QueryStage {
     }
 
     /// The next commit is due. `waiting`: batches are with the workers.
-    pub(super) fn due(&self, now: Instant, waiting: bool) -> bool {
+    /// `under_way`: commits that are not durable yet. A base waits for those.
+    pub(super) fn due(&self, now: Instant, waiting: bool, under_way: usize) -> bool {
         let soon = now.duration_since(self.last_step) >= STEP_EVERY || !waiting || self.applied >= STEP_ROWS;
-        (self.changed && soon) || self.base.is_some()
+        (self.changed && soon) || (self.base.is_some() && under_way < COMMITS_UNDER_WAY)
     }
 
     /// Lets time pass for the engine, if it is time for that.
@@ -236,7 +249,7 @@ impl QueryStage {
         ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
         self.metrics.late_rows.inc_by(result.counts.late);
         self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
-        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.issued() };
+        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock() };
         let Ready { mut members, documents, dead, printed, .. } = ready;
         members.push(self.log.changes(marks, &result.delta));
         self.write_base(marks, &mut members);
@@ -246,7 +259,8 @@ impl QueryStage {
         self.upserts.committed(self.step, documents);
         print(&printed);
         self.count(&dead, &members);
-        let rows = self.rows.drain().map(|(key, value)| Row { key, value }).collect();
+        let mut rows: Vec<Row> = self.rows.drain().map(|(key, value)| Row { key, value }).collect();
+        rows.push(versions::step_row(self.step));
         (self.applied, self.changed, self.last_step, self.written) = (0, false, now, marks);
         Ok((Commit { members, rows, dead }, self.step))
     }

@@ -152,8 +152,17 @@ impl StateLog {
         }
         let count = usize::try_from(begins - self.first).unwrap_or(0).min(self.held.len());
         let old = self.held.drain(..count).map(|(seq, member)| Settled { seq, member, still_owed: None });
-        drop(self.door.settle(old.collect(), Vec::new())?); // repeated after a crash, and harmless
-        (self.first, self.base, self.changed) = (begins, bytes, bytes);
+        let settled = self.door.settle(old.collect(), Vec::new())?.blocking_recv().map_err(|_| StoreError::Stopped)?;
+        (self.base, self.changed) = (bytes, bytes);
+        match settled {
+            Ok(()) => self.first = begins,
+            // On a full disk, say. They are still there, and go with the next base.
+            Err(error) => {
+                tracing::warn!(%error, "a query's old state could not be given up yet");
+                let again: Vec<Owed> = self.hand_out()?;
+                again.into_iter().rev().for_each(|owed| self.held.push_front((owed.seq, owed.member)));
+            }
+        }
         Ok(())
     }
 

@@ -36,10 +36,9 @@ pub(super) struct Upserts {
     level: u32,
     /// Counts what a sleeping sender wants to hear of.
     changes: tokio::sync::watch::Sender<u64>,
-    /// The change that [`Upserts::changed`] told of last.
-    seen: AtomicU64,
-    /// The highest version issued, or found in the index.
+    /// The highest version issued or found in the index, and the highest issued.
     clock: AtomicU64,
+    issued: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -86,8 +85,9 @@ impl Upserts {
     /// `delivered`: the step up to which everything had arrived when the last process wrote it down.
     pub(super) fn new(level: u32, delivered: u64, clock: u64) -> Upserts {
         let state = State { durable: delivered, ..State::default() };
+        let issued = clock;
         let (changes, clock) = (tokio::sync::watch::Sender::new(0), AtomicU64::new(clock));
-        Upserts { state: Mutex::new(state), level, changes, seen: AtomicU64::new(0), clock }
+        Upserts { state: Mutex::new(state), level, changes, clock, issued: AtomicU64::new(issued) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,10 +98,18 @@ impl Upserts {
     pub(super) fn draw_versions(&self, now_us: u64, count: u64) -> u64 {
         let first = |last: u64| now_us.max(last + 1);
         let next = |last: u64| Some(first(last).saturating_add(count.max(1) - 1));
-        self.clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).map_or(now_us, first)
+        let drawn = self.clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).map_or(now_us, first);
+        self.issued.fetch_max(drawn.saturating_add(count.max(1) - 1), Ordering::AcqRel);
+        drawn
     }
 
+    /// The highest version of ours.
     pub(super) fn issued(&self) -> u64 {
+        self.issued.load(Ordering::Acquire)
+    }
+
+    /// The highest version there is as far as we know: the next ones are higher.
+    pub(super) fn clock(&self) -> u64 {
         self.clock.load(Ordering::Acquire)
     }
 
@@ -241,12 +249,12 @@ impl Upserts {
         self.settle(seq, Some(&Bitmap::all(items)));
     }
 
-    /// Waits until something has changed since the last call.
-    pub(super) async fn changed(&self) {
+    /// Waits until something has changed since `seen`, which is brought up to date.
+    pub(super) async fn changed(&self, seen: &AtomicU64) {
         let mut changes = self.changes.subscribe();
-        let seen = self.seen.load(Ordering::Relaxed);
-        if let Ok(now) = changes.wait_for(|n| *n != seen).await {
-            self.seen.store(*now, Ordering::Relaxed);
+        let before = seen.load(Ordering::Relaxed);
+        if let Ok(now) = changes.wait_for(|n| *n != before).await {
+            seen.store(*now, Ordering::Relaxed);
         }
     }
 }
@@ -375,6 +383,7 @@ mod tests {
         assert_eq!(upserts.draw_versions(40, 1), 56);
         assert_eq!(upserts.draw_versions(60, 0), 60);
         upserts.overtake(100);
+        assert_eq!(upserts.issued(), 60, "a version of somebody else is none of ours");
         assert_eq!((upserts.draw_versions(61, 1), upserts.issued()), (101, 101));
     }
 

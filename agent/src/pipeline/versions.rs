@@ -7,6 +7,23 @@ use crate::record::{Row, Timestamp};
 pub(super) const OWN_ROWS: usize = 255;
 const ROW: u64 = (OWN_ROWS as u64) << 56 | 1;
 
+/// The step of a query that this commit's positions are of.
+const STEP_ROW: u64 = (OWN_ROWS as u64) << 56 | 2;
+
+/// Whether a row stays when a query begins anew: versions must go on growing.
+pub(super) fn outlives_reset(key: u64) -> bool {
+    key == ROW
+}
+
+pub(super) fn step_row(step: u64) -> Row {
+    Row { key: STEP_ROW, value: Some(step.to_le_bytes().into()) }
+}
+
+pub(super) fn step_of(rows: &[(u64, Box<[u8]>)]) -> Option<u64> {
+    let (_, value) = rows.iter().find(|(key, _)| *key == STEP_ROW)?;
+    value.as_ref().try_into().ok().map(u64::from_le_bytes)
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     /// Drawn at all: the rows of some sink have ids that come again.
@@ -22,10 +39,11 @@ impl Versions {
     }
 
     /// The first of at least `count` versions; 0 where none are wanted.
-    pub(super) fn draw(&mut self, count: u64) -> u64 {
+    pub(super) fn draw(&mut self, count: impl FnOnce() -> u64) -> u64 {
         if !self.wanted {
             return 0;
         }
+        let count = count();
         let first = u64::try_from(Timestamp::now().0).unwrap_or(0).saturating_mul(1000).max(self.last + 1);
         self.last = first.saturating_add(count.max(1) - 1);
         first
@@ -46,9 +64,9 @@ mod tests {
         let ahead = u64::MAX / 2;
         let rows = vec![(ROW, ahead.to_le_bytes().into())];
         let mut versions = Versions::new(true, &rows);
-        assert_eq!((versions.draw(10), versions.draw(1)), (ahead + 1, ahead + 11));
+        assert_eq!((versions.draw(|| 10), versions.draw(|| 1)), (ahead + 1, ahead + 11));
         let Some(Row { key, value: Some(value) }) = versions.row() else { panic!() };
-        assert_eq!(Versions::new(true, &[(key, value)]).draw(1), ahead + 12);
-        assert_eq!((Versions::new(false, &rows).draw(9), Versions::default().row()), (0, None));
+        assert_eq!(Versions::new(true, &[(key, value)]).draw(|| 1), ahead + 12);
+        assert_eq!((Versions::new(false, &rows).draw(|| 9), Versions::default().row()), (0, None));
     }
 }

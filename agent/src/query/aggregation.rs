@@ -233,6 +233,12 @@ impl Aggregation {
         gone.iter().for_each(|group| self.bury(*group));
     }
 
+    /// When the last window that is open closes.
+    pub(super) fn last_close(&self) -> Option<i64> {
+        let session = self.sessions.as_ref().and_then(Sessions::last_close);
+        self.open.keys().next_back().map(|(closes, _)| *closes).max(session)
+    }
+
     /// By key, so that the order does not depend on when each was made.
     pub(super) fn in_order(&self, groups: Vec<u32>) -> Vec<u32> {
         if groups.len() < 2 {

@@ -96,6 +96,17 @@ impl Clock {
         }
     }
 
+    /// After the end of a bounded run: time stands at what was closed, so that a later run can go on from there.
+    pub(super) fn stand(&mut self, now: i64) {
+        self.now = now;
+        self.moved = true;
+    }
+
+    /// Sources that hold the watermark.
+    pub(super) fn active(&self) -> impl Iterator<Item = SourceId> {
+        self.sources.iter().filter(|(_, source)| source.state == SourceState::Active).map(|(id, _)| *id)
+    }
+
     /// Writes the rows that changed since the last call: `key` begins with the operator's number.
     pub(super) fn write(&mut self, key: &[u8], all: bool, out: &mut Vec<u8>) {
         let ids: Vec<SourceId> =

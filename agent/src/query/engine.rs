@@ -31,6 +31,16 @@ enum Keyed {
     First(Box<Firsts>),
 }
 
+impl Keyed {
+    /// When the last window that is open closes.
+    fn last_close(&self) -> Option<i64> {
+        match self {
+            Keyed::Aggregate(state) => state.last_close(),
+            Keyed::First(state) => state.last_close(),
+        }
+    }
+}
+
 /// What is new since the step before.
 #[derive(Debug, Default)]
 pub(crate) struct StepResult {
@@ -167,10 +177,34 @@ impl Engine {
         self.run(Pass::Tick, Vec::new(), cx);
     }
 
-    /// Bounded input has ended: all windows close.
+    /// Bounded input has ended: all windows close. Rows of those windows are late from now on; rows of later ones,
+    /// which another run may bring, are not.
     pub(crate) fn finish(&mut self, cx: &mut Context) {
+        let last = self.keyed.values().filter_map(Keyed::last_close).max().unwrap_or(NONE);
+        let before: Vec<(usize, i64)> = self.clocks.iter().map(|(n, clock)| (*n, clock.now().max(last))).collect();
         self.clocks.values_mut().for_each(|clock| clock.set(END));
         self.run(Pass::Fire, Vec::new(), cx);
+        for (n, now) in before {
+            self.clocks.get_mut(&n).into_iter().for_each(|clock| clock.stand(now));
+        }
+        self.close_until_now();
+    }
+
+    /// Sources that hold a watermark.
+    pub(crate) fn active(&self) -> impl Iterator<Item = SourceId> {
+        self.clocks.values().flat_map(Clock::active)
+    }
+
+    /// What was closed before is not closed again.
+    fn close_until_now(&mut self) {
+        let closed: Vec<(usize, i64)> = self.keyed.keys().map(|n| (*n, self.time_of(*n))).collect();
+        for (n, time) in closed {
+            match self.keyed.get_mut(&n) {
+                Some(Keyed::Aggregate(state)) => state.closed = time,
+                Some(Keyed::First(state)) => state.closed = time,
+                None => {}
+            }
+        }
     }
 
     /// Everything new since the last step. Steps are numbered upwards from 1.
@@ -301,15 +335,7 @@ impl Engine {
                 return false;
             }
         }
-        // What was closed before is not closed again.
-        let closed: Vec<(usize, i64)> = self.keyed.keys().map(|n| (*n, self.time_of(*n))).collect();
-        for (n, time) in closed {
-            match self.keyed.get_mut(&n) {
-                Some(Keyed::Aggregate(state)) => state.closed = time,
-                Some(Keyed::First(state)) => state.closed = time,
-                None => {}
-            }
-        }
+        self.close_until_now();
         true
     }
 

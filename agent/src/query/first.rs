@@ -230,6 +230,11 @@ impl Firsts {
         }
     }
 
+    /// When the last window that is open closes.
+    pub(super) fn last_close(&self) -> Option<i64> {
+        self.open.keys().next_back().copied()
+    }
+
     /// Emits the rows of windows that this watermark closes.
     pub(super) fn fire(&mut self, watermark: i64, out: &mut Vec<Flow>) {
         if watermark <= self.closed {

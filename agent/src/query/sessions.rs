@@ -26,6 +26,12 @@ struct Assigned {
     groups: Vec<u32>,
 }
 
+impl Sessions {
+    pub(super) fn last_close(&self) -> Option<i64> {
+        self.ends.last().map(|(closes, _)| *closes)
+    }
+}
+
 impl Aggregation {
     /// Takes rows in, one after the other: what a row joins depends on all before it.
     pub(super) fn apply_sessions(&mut self, flow: &Flow, window: &Window, marks: &[i64]) {
