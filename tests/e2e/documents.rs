@@ -162,7 +162,7 @@ fn records_without_a_readable_time_are_counted_told_and_kept_out_of_todays_index
     let mut agent = room.agent(&job.replace("format = \"raw\"", "format = \"json\"\ntimestamp = \"t\""));
     agent.start_ready();
     endpoint.wait_count("logs-fallback", 502, PATIENCE);
-    assert_eq!(endpoint.count("logs-2024.03.05"), 1);
+    endpoint.wait_count("logs-2024.03.05", 1, PATIENCE);
     let ctl = agent.ctl();
     assert_eq!((ctl.metric("untimed_records_total"), ctl.metric("undecodable_records_total")), (501, 1));
     assert_eq!(ctl.number("untimed_records"), Some(501));
