@@ -149,8 +149,10 @@ pub(super) struct PipelineState {
     pub(super) changed_bytes: u64,
     /// Why it can't go on.
     pub(super) parked: Option<String>,
-    /// Its rows were set back behind damage: what it commits now may be in the index already.
-    pub(super) set_back: bool,
+    /// Its rows were set back: what came in these commits is read again, and may be in the index already.
+    pub(super) set_back: Option<(u64, u64)>,
+    /// Members that were handed out and can't be read.
+    pub(super) harmed: Vec<Flight>,
     /// Counts changes that a sleeping reader or sender wants to hear of.
     pub(super) changes: tokio::sync::watch::Sender<u64>,
 }
@@ -204,7 +206,8 @@ impl State {
             base: None,
             changed_bytes: 0,
             parked: None,
-            set_back: false,
+            set_back: None,
+            harmed: Vec::new(),
             changes: tokio::sync::watch::Sender::new(0),
         });
         number
@@ -346,7 +349,7 @@ impl State {
 
     /// Hands out the oldest members of a lane.
     pub(super) fn next(&mut self, pipeline: u32, index: &str, limit: Limit) -> Next {
-        let again = self.pipelines.get(pipeline as usize).is_some_and(|p| p.set_back);
+        let again = self.pipelines.get(pipeline as usize).is_some_and(|p| p.set_back.is_some());
         let mut owed = Vec::new();
         let Some(number) = self.lane_numbers.get(&(pipeline, Arc::from(index))).copied() else {
             return Next::Owed(owed);

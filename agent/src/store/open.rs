@@ -155,7 +155,7 @@ impl Shared {
             }
             let (seq, member) = (owed.seq, owed.member);
             tracing::error!(segment = flight.segment, seq, member, "a stored request is damaged");
-            self.inbox.put(Op::Quarantine { pipeline, seq, member })?;
+            self.inbox.put(Op::Harmed { pipeline, seq, member })?;
             return Err(StoreError::Damaged { seq, member });
         }
     }
