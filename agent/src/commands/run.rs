@@ -67,6 +67,10 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
             () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
+        if let Some(why) = agent.store_failure() {
+            complain(why);
+            break Exit::Store;
+        }
         let failures = agent.failures();
         if !failures.is_empty() {
             failures.iter().for_each(complain);
@@ -94,7 +98,8 @@ fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed => format!("{owed} owed and kept in {}", data_dir.display()),
+        owed if data_dir.exists() => format!("{owed} owed and kept in {}", data_dir.display()),
+        owed => format!("{owed} were owed"),
     };
     format!(
         "{how}{} records read, {} acknowledged, {} dead letters, {owed}",
