@@ -36,6 +36,9 @@ enum Command {
         /// Read to the present end of every file, wait until everything is acknowledged, then end
         #[arg(long)]
         once: bool,
+        /// Let a job go on that has lost its positions: what its sources have is read under new ids
+        #[arg(long, value_name = "JOB-ID")]
+        begin_anew: Vec<String>,
     },
     /// Check jobs and configuration, and say everything that is wrong with them
     Check {
@@ -58,6 +61,9 @@ enum Command {
     Serve {
         #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
         config: PathBuf,
+        /// Let a job go on that has lost its positions: what its sources have is read under new ids
+        #[arg(long, value_name = "JOB-ID")]
+        begin_anew: Vec<String>,
     },
     /// Show that nothing is lost or doubled: a growing, rotated log is shipped while the agent is killed
     Demo(demo::Args),
@@ -70,10 +76,10 @@ const STOP_WITHIN: Duration = Duration::from_millis(4500);
 #[must_use]
 pub fn main(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { jobs, data_dir, once } => run::run(&jobs, data_dir, once),
+        Command::Run { jobs, data_dir, once, begin_anew } => run::run(&jobs, data_dir, once, begin_anew),
         Command::Check { files, config } => check::check(&files, &config),
         Command::Try { job, limit } => try_job::try_job(&job, limit),
-        Command::Serve { config } => serve::serve(&config),
+        Command::Serve { config, begin_anew } => serve::serve(&config, begin_anew),
         Command::Demo(arguments) => show(&arguments),
     }
 }

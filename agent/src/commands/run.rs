@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(25);
 const RARE_LOOK: Duration = Duration::from_millis(500);
 const PROGRESS: Duration = Duration::from_millis(500);
 
-pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Exit {
+pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool, begin_anew: Vec<String>) -> Exit {
     log::to_stderr(LogLevel::Info);
     let plans = match config::load_files(jobs) {
         Ok(plans) => plans,
@@ -31,7 +31,7 @@ pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Ex
         complain("neither --data-dir nor $XDG_STATE_HOME nor $HOME says where to keep positions");
         return Exit::Usage;
     };
-    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once };
+    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, begin_anew };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -133,6 +133,7 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
         StartError::Store(_) => Exit::Store,
+        StartError::NoJob(_) => Exit::Usage,
         StartError::Source { .. } | StartError::Thread(_) => Exit::Failed,
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     pub(crate) agent_id: Option<String>,
     pub(crate) once: bool,
+    /// Jobs that go on although they have lost their positions.
+    pub(crate) begin_anew: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,8 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     #[error("job {job}: {error}")]
     Source { job: String, error: SourceError },
+    #[error("--begin-anew {0}: there is no such job")]
+    NoJob(String),
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -95,6 +99,9 @@ impl Agent {
     /// # Errors
     /// If the store can't be opened or a source can't be set up; nothing runs then.
     pub(crate) fn start(settings: &Settings, plans: Vec<Plan>) -> Result<Agent, StartError> {
+        if let Some(unknown) = settings.begin_anew.iter().find(|id| !plans.iter().any(|plan| plan.id == **id)) {
+            return Err(StartError::NoJob(unknown.clone()));
+        }
         let store = Store::open(Options {
             dir: settings.data_dir.clone(),
             durability: settings.durability,
@@ -112,6 +119,9 @@ impl Agent {
         let mut sources = Vec::new();
         for plan in plans {
             let door = store.pipeline(&plan.id, &plan.buffer)?;
+            if settings.begin_anew.contains(&plan.id) {
+                begin_anew(&plan.id, &door)?;
+            }
             let counters = metrics.pipeline(&plan.id);
             let source = Source::open(&plan.source, door.rows(), settings.once, counters.clone())
                 .map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
@@ -418,6 +428,16 @@ impl Running {
     pub(super) fn stopping(&self) -> bool {
         self.signals.stop.load(Ordering::Acquire)
     }
+}
+
+/// Lets a job go on that has lost its positions.
+fn begin_anew(job: &str, door: &store::Pipeline) -> Result<(), StoreError> {
+    if door.begin_anew(Source::anew(Timestamp::now()))? {
+        tracing::warn!(%job, "it begins anew: what its sources have is read under new ids");
+    } else {
+        tracing::warn!(%job, "it has its positions, and goes on from them: --begin-anew is for jobs that have lost them");
+    }
+    Ok(())
 }
 
 /// Sets a counter that someone else counts.

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use crate::metrics::PipelineMetrics;
 use crate::plan::SourcePlan;
-use crate::record::{SourceId, Step};
+use crate::record::{SourceId, Step, Timestamp};
 
 pub(crate) use wake::Waker;
 
@@ -159,6 +159,13 @@ impl Source {
     /// What committed rows say, for an operator. Rows that can't be read are left out.
     pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
         file::positions(rows)
+    }
+
+    /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no
+    /// source of it can have had (from the present second on, since they are given out one by one from 1).
+    pub(crate) fn anew(now: Timestamp) -> Vec<(u64, Box<[u8]>)> {
+        let next_source = u64::try_from(now.0 / 1000).unwrap_or_default();
+        vec![(file::rows::COUNTERS, file::rows::Counters { next_source, ..Default::default() }.encode())]
     }
 
     /// The row to go on with after the commits from `before` to `latest` were lost: what is read again gets the
