@@ -98,7 +98,7 @@ fn last_words(progress: &Progress, exit: Exit, data_dir: &Path) -> String {
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed if data_dir.exists() => format!("{owed} owed and kept in {}", data_dir.display()),
+        owed if exit != Exit::Store => format!("{owed} owed and kept in {}", data_dir.display()),
         owed => format!("{owed} were owed"),
     };
     format!(
