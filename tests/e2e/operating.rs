@@ -120,6 +120,19 @@ fn once_ends_when_everything_to_the_present_end_is_acknowledged() {
 }
 
 #[test]
+fn once_ships_the_others_and_names_the_file_that_it_can_not_read() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    room.file("logs/a.log", "one\ntwo\n");
+    // Not even root may read it.
+    std::os::unix::fs::symlink("/sys/bus/platform/drivers_probe", room.logs().join("b.log")).unwrap();
+    let output = agent.once();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("b.log could not be read"), "{}", text(&output));
+    assert_eq!(endpoint.count(INDEX), 2);
+}
+
+#[test]
 fn status_positions_and_metrics_agree_with_what_was_written() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let oracle = Oracle::new(Rng::for_test("status"));

@@ -8,7 +8,8 @@ use std::process::{ExitCode, Termination};
 pub enum Exit {
     /// Done.
     Ok = 0,
-    /// Jobs or configuration have problems; they were printed and nothing was started.
+    /// Jobs or configuration have problems: they were printed and nothing was started. Or `--once` could not read some
+    /// files: they were named, and all others are acknowledged.
     Problems = 1,
     /// The command line is wrong (clap ends the program itself with this code).
     Usage = 2,

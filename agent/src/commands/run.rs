@@ -73,7 +73,7 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
             break Exit::Failed;
         }
         if agent.finished() {
-            break Exit::Ok;
+            break ended(&agent.unreadable());
         }
     };
     line.end(&agent);
@@ -87,6 +87,12 @@ async fn foreground(settings: Settings, plans: Vec<Plan>) -> Exit {
     }
     complain(last_words(&agent.progress(), exit, &settings.data_dir));
     exit
+}
+
+/// The end of a bounded run; what it could not read is named.
+fn ended(unreadable: &[PathBuf]) -> Exit {
+    unreadable.iter().for_each(|path| complain(format!("{} could not be read", path.display())));
+    if unreadable.is_empty() { Exit::Ok } else { Exit::Problems }
 }
 
 /// What a run leaves behind, in one line.

@@ -184,6 +184,11 @@ impl Agent {
         self.pipelines.iter().filter_map(failed).collect()
     }
 
+    /// Files that bounded runs which have ended could not read.
+    pub(crate) fn unreadable(&self) -> Vec<PathBuf> {
+        self.pipelines.iter().filter_map(|p| p.signals.unreadable.get()).flatten().cloned().collect()
+    }
+
     /// Turns of all ingest loops, for a watchdog that wants to see progress.
     pub(crate) fn turns(&self) -> Vec<u64> {
         self.pipelines.iter().map(|p| p.signals.turns.load(Ordering::Relaxed)).collect()

@@ -4,9 +4,10 @@
 //! while there is no room, nothing is read but the source is still looked at (rotation goes on).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::codec::{Batch, Codec, Encoded, Pool};
@@ -49,6 +50,8 @@ pub(super) struct Signals {
     pub(super) total: AtomicU64,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
+    /// What a bounded run could not read.
+    pub(super) unreadable: OnceLock<Vec<PathBuf>>,
 }
 
 pub(super) struct Ingest {
@@ -142,6 +145,7 @@ impl Running {
                 continue;
             }
             if self.ingest.once && self.ingest.source.finished() && budget > 0 && idle {
+                self.ingest.signals.unreadable.get_or_init(|| self.ingest.source.unreadable());
                 return Ok(());
             }
             self.tell();

@@ -129,6 +129,14 @@ impl Source {
         }
     }
 
+    /// Files with something to read that can't be opened or read now; the log says why.
+    pub(crate) fn unreadable(&self) -> Vec<std::path::PathBuf> {
+        match self {
+            Source::File(source) => source.unreadable(),
+            Source::Stdin(_) => Vec::new(),
+        }
+    }
+
     pub(crate) fn progress(&self) -> Progress {
         match self {
             Source::File(source) => source.progress(),

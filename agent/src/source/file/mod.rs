@@ -24,6 +24,7 @@ mod tests;
 mod watch;
 
 use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -191,6 +192,12 @@ impl FileSource {
         let looked_at = self.looks.next().is_none_or(|due| due > self.now);
         let decided = self.newcomers.is_empty() && self.adrift.is_empty();
         self.once && self.started && looked_at && decided && self.ready.is_empty()
+    }
+
+    pub(super) fn unreadable(&self) -> Vec<PathBuf> {
+        let entries = self.table.slots().map(|slot| self.table.get(slot));
+        let unread = entries.filter(|entry| entry.warned && (!entry.is_minted() || entry.unread() > 0));
+        unread.map(|entry| entry.path.to_path_buf()).collect()
     }
 
     pub(super) fn progress(&self) -> Progress {

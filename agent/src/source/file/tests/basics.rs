@@ -163,3 +163,39 @@ fn many_files_share_the_budget_by_bytes() {
     assert_eq!(rig.records.len(), 20 * 20_000);
     rig.now += Duration::from_secs(1);
 }
+
+#[test]
+fn what_is_no_file_is_left_alone_and_named_once() {
+    let mut rig = Rig::new(&["*.log"]);
+    let _socket = std::os::unix::net::UnixListener::bind(rig.path("socket.log")).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(rig.path("socket.other")).unwrap();
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.run(2_000);
+    rig.assert_lines(10);
+    let source = rig.source.as_ref().unwrap();
+    assert_eq!(source.folders.no_files.iter().collect::<Vec<_>>(), [&rig.path("socket.log")]);
+}
+
+/// A regular file that not even root may open for reading.
+fn unreadable(rig: &Rig, name: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    rig.write(name, Rig::lines(0, 1));
+    std::fs::set_permissions(rig.path(name), std::fs::Permissions::from_mode(0o000)).unwrap();
+    if std::fs::File::open(rig.path(name)).is_ok() {
+        rig.delete(name);
+        std::os::unix::fs::symlink("/sys/bus/platform/drivers_probe", rig.path(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_bounded_run_ships_the_others_and_names_what_it_could_not_read() {
+    let mut rig = Rig::new(&["*.log"]);
+    rig.once = true;
+    unreadable(&rig, "a.log");
+    rig.write("b.log", Rig::lines(0, 10));
+    rig.run(100);
+    rig.assert_lines(10);
+    let source = rig.source.as_ref().unwrap();
+    assert!(source.finished());
+    assert_eq!(source.unreadable(), [rig.path("a.log")]);
+}
