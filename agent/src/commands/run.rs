@@ -11,6 +11,7 @@ use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
+use crate::job::Problems;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, Plan, SourcePlan};
@@ -23,7 +24,10 @@ const RARE_LOOK: Duration = Duration::from_millis(500);
 pub(super) fn run(jobs: &[PathBuf], data_dir: Option<PathBuf>, once: bool) -> Exit {
     log::to_stderr(LogLevel::Info);
     let plans = match config::load_files(jobs) {
-        Ok(plans) => plans,
+        Ok((plans, warnings)) => {
+            complain_of(&warnings);
+            plans
+        }
         Err(problems) => {
             complain(problems);
             return Exit::Problems;
@@ -162,6 +166,13 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
     complain(error);
     Exit::Failed
+}
+
+/// Says warnings, if there are any.
+pub(super) fn complain_of(warnings: &Problems) {
+    if !warnings.is_empty() {
+        complain(warnings);
+    }
 }
 
 pub(super) fn complain(text: impl std::fmt::Display) {

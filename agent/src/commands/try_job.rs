@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use splashdam_api::words::plural;
 
-use super::run::{complain, failed};
+use super::run::{complain, complain_of, failed};
 use super::{Exit, matches};
 use crate::config::{self, LogLevel};
 use crate::encode::Scratch;
@@ -24,7 +24,10 @@ const LOOK_BYTES: usize = 256 << 10;
 pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
     log::to_stderr(LogLevel::Warn);
     let plan = match config::load_files(&[path.to_owned()]) {
-        Ok(mut plans) if plans.len() == 1 => plans.remove(0),
+        Ok((mut plans, warnings)) if plans.len() == 1 => {
+            complain_of(&warnings);
+            plans.remove(0)
+        }
         Ok(_) => return failed(&"one job at a time"),
         Err(problems) => {
             complain(problems);
