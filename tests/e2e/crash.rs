@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use e2e::agent::{PATIENCE, Room};
+use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::endpoint::Endpoint;
 use e2e::oracle::Oracle;
 use e2e::seed::Rng;
@@ -187,6 +187,63 @@ fn t14_a_flipped_bit_costs_at_most_reading_again() {
         flip_bit(one, at, owed.rng.within(0, 8));
         owed.judge(&format!("a flipped bit of {} at {at} of {end}", one.display()), copy);
     }
+}
+
+#[test]
+fn what_turns_out_to_be_damaged_while_the_agent_runs_is_read_again() {
+    let mut rng = Rng::for_test("damaged-meanwhile");
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(rng.clone());
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    let mut writer = Writer::new(room.logs().join("a.log"), &oracle);
+    agent.start_ready();
+    for part in 1..=5 {
+        writer.lines(4000);
+        wait::holds("the lines are committed", PATIENCE, || {
+            agent.ctl().number("committed_records") == Some(part * 4000)
+        });
+    }
+    let one = segments(agent.data()).pop().unwrap();
+    for _ in 0..3 {
+        flip_bit(&one, rng.within(0, written_end(&one)), rng.within(0, 8));
+    }
+    endpoint.up();
+    endpoint.wait_count(INDEX, oracle.lines(), PATIENCE);
+    // It goes on from there as if nothing had been.
+    writer.lines(1000);
+    endpoint.wait_count(INDEX, oracle.lines(), PATIENCE);
+    wait::holds("nothing is owed", PATIENCE, || agent.ctl().metric("owed_records") == 0);
+    assert_eq!(agent.ctl().metric("quarantined_records_total"), 0);
+    agent.stop();
+    judge_read_again(&agent, &oracle, &endpoint);
+}
+
+#[test]
+fn a_run_once_that_meets_damage_ends_when_that_was_read_again() {
+    let mut rng = Rng::for_test("damaged-once");
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(rng.clone());
+    Writer::new(room.logs().join("a.log"), &oracle).lines(10_000);
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, "")).with(&["--once"]);
+    agent.start();
+    wait::holds("the lines are committed", PATIENCE, || agent.ctl().number("committed_records") == Some(10_000));
+    let one = segments(agent.data()).pop().unwrap();
+    for _ in 0..3 {
+        flip_bit(&one, rng.within(0, written_end(&one)), rng.within(0, 8));
+    }
+    endpoint.up();
+    assert!(agent.wait(PATIENCE).success(), "{}", agent.log());
+    judge_read_again(&agent, &oracle, &endpoint);
+}
+
+fn judge_read_again(agent: &Agent, oracle: &Oracle, endpoint: &Endpoint) {
+    assert!(agent.log().contains("what followed is read again"), "nobody was told:\n{}", agent.log());
+    let mut report = oracle.compare(endpoint, INDEX);
+    assert_eq!(report.collisions, 0, "{}\n{}", report.summary(), agent.log());
+    report.read_again = 0; // what was damaged is read again
+    report.assert_clean();
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::ingest::Signals;
 use super::query_stage::QueryError;
 use super::status;
 use super::upserts::Upserts;
+use super::versions;
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
@@ -114,7 +115,7 @@ impl Agent {
             dir: settings.data_dir.clone(),
             durability: settings.durability,
             segment_bytes: 64 << 20,
-            rewind: crate::source::Source::rewind,
+            rewind: versions::rewind,
             min_free_bytes: 128 << 20,
             ballast_bytes: 64 << 20,
             agent_id: settings.agent_id.clone(),

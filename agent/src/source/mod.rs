@@ -181,6 +181,19 @@ impl Source {
         }
     }
 
+    /// Reads on from other rows: everything that was handed out is committed, and a part of it was lost.
+    ///
+    /// # Errors
+    /// A row that can't be read.
+    pub(crate) fn set_back(&mut self, rows: Vec<(u64, Box<[u8]>)>) -> Result<(), SourceError> {
+        match self {
+            Source::File(source) => source.set_back(rows),
+            // Its rows hold no position, because what it gave can't be had again.
+            Source::Stdin(_) => Ok(()),
+            Source::Several(sources) => sources.set_back(&rows),
+        }
+    }
+
     /// What committed rows say, for an operator. Rows that can't be read are left out.
     pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
         let own: Vec<_> = rows.iter().map(|(key, value)| (several::own(*key), value.clone())).collect();

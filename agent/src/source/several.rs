@@ -44,6 +44,11 @@ impl SeveralSources {
         ours.map(|(key, value)| (own(*key), value.clone())).collect()
     }
 
+    pub(super) fn set_back(&mut self, rows: &[(u64, Box<[u8]>)]) -> Result<(), SourceError> {
+        let mut sources = self.sources.iter_mut().enumerate();
+        sources.try_for_each(|(place, source)| source.set_back(SeveralSources::rows_of(rows, place)))
+    }
+
     pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {
         let (count, mut left, mut all) = (self.sources.len(), budget, Step::default());
         for at in (0..count).map(|i| (self.turn + i) % count) {

@@ -158,7 +158,7 @@ impl Shared {
             let owed = self.state().lanes.get(flight.entry.lane as usize).is_none_or(LaneState::is_owed);
             tracing::error!(segment = flight.segment, seq, member, "stored bytes are damaged");
             if owed {
-                self.inbox.put(Op::Quarantine { pipeline, seq, member })?;
+                self.inbox.put(Op::Harmed { pipeline, seq, member })?;
             }
             return Err(StoreError::Damaged { seq, member });
         }

@@ -45,7 +45,8 @@ impl Writer {
                 self.drop_oldest(pipeline)
             }
             Op::Settle { pipeline, settled, dead, receipt } => self.settle(pipeline, settled, dead, receipt),
-            Op::Quarantine { pipeline, seq, member } => self.quarantine(pipeline, seq, member),
+            Op::Harmed { pipeline, seq, member } => self.harmed(pipeline, seq, member),
+            Op::SetBack { pipeline, reply } => self.set_back(pipeline, reply),
             Op::DropDead { pipeline, numbers, reply } => {
                 let result = self.shared.dead().forget(pipeline, &numbers);
                 answer(reply, result.map_err(io_error(&self.shared.dirs.dead)));
@@ -199,34 +200,6 @@ impl Writer {
         let mut state = self.shared.state();
         settled.iter().for_each(|s| state.land(s.seq, s.member));
         state.notify(pipeline);
-    }
-
-    /// Counts a damaged member and settles it: its bytes can't be sent.
-    fn quarantine(&mut self, pipeline: u32, seq: u64, member: u16) -> Result<(), StoreError> {
-        let (flight, counters) = {
-            let mut state = self.shared.state();
-            let Some(flight) = state.flight(seq, member) else { return Ok(()) };
-            let items = state.owed_items(&flight);
-            let index =
-                state.lanes.get(flight.entry.lane as usize).map_or_else(|| "".into(), |lane| lane.index.clone());
-            let Some(pipeline) = state.of(pipeline) else { return Ok(()) };
-            pipeline.counters.quarantined_items += items;
-            let (name, all) = (&pipeline.name, pipeline.counters.quarantined_items);
-            let (segment, counters) = (flight.segment, pipeline.counters);
-            let note = format!(
-                "{name}: {all} documents can't be sent: their stored bytes are damaged; the last were {items} for \
-                 {index} in segment {segment}"
-            );
-            state.notes.insert("quarantine", note);
-            (flight, counters)
-        };
-        self.keep_copy(&flight);
-        let settled = vec![(flight, None)];
-        let draft = Draft { pipeline, settled, counters: Some(counters), ..Draft::default() };
-        if let Err(Unwritten { error, .. }) = self.append_surely(draft) {
-            tracing::warn!(%error, "a damaged request stays in its segment");
-        }
-        Ok(())
     }
 
     pub(super) fn keep_copy(&self, flight: &Flight) {

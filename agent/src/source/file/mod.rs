@@ -99,7 +99,25 @@ impl FileSource {
         once: bool,
         metrics: PipelineMetrics,
     ) -> Result<FileSource, SourceError> {
-        let waker = Waker::default();
+        FileSource::open_for(plan, rows, once, metrics, Waker::default())
+    }
+
+    /// Begins anew with other rows; whoever can wake this source still can.
+    pub(super) fn set_back(&mut self, rows: Vec<(u64, Box<[u8]>)>) -> Result<(), SourceError> {
+        let (metrics, waker) = (self.metrics.clone(), self.waker.clone());
+        let mut source = FileSource::open_for(&self.plan, rows, self.once, metrics, waker)?;
+        (source.read, source.spare) = (self.read, std::mem::take(&mut self.spare));
+        *self = source;
+        Ok(())
+    }
+
+    fn open_for(
+        plan: &FilePlan,
+        rows: Vec<(u64, Box<[u8]>)>,
+        once: bool,
+        metrics: PipelineMetrics,
+        waker: Waker,
+    ) -> Result<FileSource, SourceError> {
         let mut source = FileSource {
             globs: Globs::compile(&plan.paths, &plan.exclude)?,
             watch: Watch::open(plan.watch && !once, waker.clone()),

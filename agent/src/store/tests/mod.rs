@@ -4,6 +4,7 @@ mod damage;
 mod ends;
 mod format;
 mod full;
+mod harm;
 mod kill;
 mod model;
 mod plain;
