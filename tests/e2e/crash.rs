@@ -312,3 +312,25 @@ fn a_lost_data_folder_means_new_ids_and_that_is_not_hidden() {
     agent.once_well();
     assert_eq!(endpoint.count(INDEX), 200, "the files are read again under new ids");
 }
+
+#[test]
+fn a_data_folder_that_is_removed_ends_the_agent_with_one_message_that_names_it() {
+    let rng = Rng::for_test("removed-data");
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(rng);
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    agent.start_ready();
+    writer.lines(1000);
+    wait::holds("the lines are committed", PATIENCE, || agent.ctl().number("committed_records") == Some(1000));
+    std::fs::remove_dir_all(agent.data()).unwrap();
+    endpoint.up();
+    writer.lines(1000);
+    let status = agent.wait(PATIENCE);
+    let said = agent.log();
+    assert_eq!(status.code(), Some(4), "{said}");
+    let told = format!("the data directory {} was removed", agent.data().display());
+    assert!(said.lines().any(|line| line.contains(&told) && !line.contains("ERROR")), "{said}");
+    assert!(!said.contains("damaged") && !said.contains("kept in"), "{said}");
+}

@@ -73,6 +73,10 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
+        if let Some(why) = agent.store_failure() {
+            complain(why);
+            break Exit::Store;
+        }
         let failures = agent.failures();
         if !failures.is_empty() {
             failures.iter().for_each(complain);
@@ -114,7 +118,8 @@ fn last_words(progress: &Progress, bounded: bool, exit: Exit, data_dir: &Path) -
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed => format!("{} owed and kept in {}", count(owed), data_dir.display()),
+        owed if data_dir.exists() => format!("{} owed and kept in {}", count(owed), data_dir.display()),
+        owed => format!("{} were owed", count(owed)),
     };
     // Of a run that was to reach the end, it is also told how far that was.
     let unread = match progress.total.saturating_sub(progress.read) {

@@ -80,17 +80,26 @@ async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
     tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jobs} jobs"))]);
     tracing::info!(jobs, socket = %socket.display(), "running");
     let mut watch = Watch { turns: Vec::new() };
-    loop {
+    let failure = loop {
         tokio::select! {
-            () = signals.next() => break,
+            () = signals.next() => break None,
             () = tokio::time::sleep(FEED) => watch.feed(&agent),
         }
-    }
+        // Without its store it can do nothing: whoever started it may start it again.
+        if let Some(why) = agent.store_failure() {
+            break Some(why);
+        }
+    };
     tell(&[sd_notify::NotifyState::Stopping]);
     stop_control.send_replace(true);
-    match tokio::task::block_in_place(|| agent.stop(STOP_WITHIN)) {
-        Ok(()) => Exit::Ok,
-        Err(why) => failed(&why),
+    let stopped = tokio::task::block_in_place(|| agent.stop(STOP_WITHIN));
+    match (failure, stopped) {
+        (Some(why), _) => {
+            complain(why);
+            Exit::Store
+        }
+        (None, Ok(())) => Exit::Ok,
+        (None, Err(why)) => failed(&why),
     }
 }
 

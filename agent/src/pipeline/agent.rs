@@ -179,6 +179,11 @@ impl Agent {
         self.pipelines.iter().filter_map(failed).collect()
     }
 
+    /// Why the store has stopped by itself, if it has: then nothing goes on.
+    pub(crate) fn store_failure(&self) -> Option<String> {
+        self.store.failure()
+    }
+
     /// Turns of all ingest loops, for a watchdog that wants to see progress.
     pub(crate) fn turns(&self) -> Vec<u64> {
         self.pipelines.iter().map(|p| p.signals.turns.load(Ordering::Relaxed)).collect()

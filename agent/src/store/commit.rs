@@ -14,7 +14,7 @@ use crate::plan::Durability;
 use crate::record::{Bitmap, DeadLetter, Member, Row};
 
 use super::frame::{Counters, Entry, Kind, Mark, MemberMeta, Meta};
-use super::identity::io_error;
+use super::identity::{self, io_error};
 use super::inbox::Reply;
 use super::lanes::{Flight, Segment, row_bytes};
 use super::quota::{self, Space};
@@ -139,6 +139,7 @@ impl Writer {
             tracing::error!(%error, "the store has stopped");
             let mut state = self.shared.state();
             state.notes.insert("stopped", format!("the store has stopped: {error}"));
+            state.failure = Some(error.to_string());
         }
     }
 
@@ -146,6 +147,11 @@ impl Writer {
         self.tidy_at = Some(Instant::now());
         loop {
             let (ops, closing) = self.shared.inbox.take(self.due());
+            // Files without a name take what is written to them, and keep nothing.
+            let root = &self.shared.dirs.root;
+            if self.lock.as_ref().is_some_and(|lock| !identity::is_ours(root, lock)) {
+                return Err(StoreError::Gone(root.clone()));
+            }
             for op in ops {
                 self.take(op)?;
             }

@@ -183,6 +183,8 @@ pub(super) struct State {
     pub(super) damage: Vec<String>,
     pub(super) disk_full: bool,
     pub(super) stopped: bool,
+    /// Why it has stopped by itself.
+    pub(super) failure: Option<String>,
 }
 
 /// What `next` found.

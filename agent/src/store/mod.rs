@@ -84,6 +84,8 @@ pub(crate) enum StoreError {
     /// Nothing of the step was kept; what it would have settled stays owed.
     #[error("the dead letters of {pipeline} use all of their {max_bytes} bytes: replay or drop some")]
     DeadLettersFull { pipeline: String, max_bytes: u64 },
+    #[error("the data directory {0} was removed or replaced while it was in use: what it held is lost")]
+    Gone(PathBuf),
     #[error("the store has stopped")]
     Stopped,
 }
@@ -254,6 +256,11 @@ impl Store {
         }
         let disk_bytes = state.segments.values().map(|s| s.bytes).sum();
         Health { degraded, segments: state.segments.len() as u64, disk_bytes }
+    }
+
+    /// Why the store has stopped by itself, if it has. Nothing that waits for it goes on.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.shared.state().failure.clone()
     }
 
     /// Syncs what was committed, applies it to sled, ends the thread. Blocking, at most `within`.
