@@ -334,3 +334,32 @@ fn a_data_folder_that_is_removed_ends_the_agent_with_one_message_that_names_it()
     assert!(said.lines().any(|line| line.contains(&told) && !line.contains("ERROR")), "{said}");
     assert!(!said.contains("damaged") && !said.contains("kept in"), "{said}");
 }
+
+#[test]
+fn a_job_that_lost_its_positions_waits_until_it_is_told_to_begin_anew() {
+    let rng = Rng::for_test("lost-positions");
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(rng);
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    let job = format!("id = \"app\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    writer.lines(100);
+    let mut agent = room.agent(&job);
+    agent.start_ready();
+    endpoint.wait_count(INDEX, 100, PATIENCE);
+    agent.stop();
+    std::fs::remove_dir_all(sled_folder(agent.data())).unwrap();
+    std::fs::write(agent.data().join("bases/app@0000000000000001.base"), "damaged").unwrap();
+    agent.start_ready();
+    wait::holds("it waits", PATIENCE, || agent.ctl().state() == "parked");
+    let status = agent.ctl().status().to_string();
+    assert!(status.contains("--begin-anew app"), "{status}");
+    agent.stop();
+    let output = room.agent(&job).with(&["--once", "--begin-anew", "other"]).once();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    writer.lines(10);
+    room.agent(&job).with(&["--begin-anew", "app"]).once_well();
+    assert_eq!(endpoint.count(INDEX), 210, "what it had shipped is shipped again under new ids, once");
+    writer.lines(10);
+    room.agent(&job).once_well();
+    assert_eq!(endpoint.count(INDEX), 220);
+}

@@ -20,7 +20,15 @@ use crate::store::StoreError;
 const LOOK: Duration = Duration::from_millis(25);
 const RARE_LOOK: Duration = Duration::from_millis(500);
 
-pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, reset_state: bool) -> Exit {
+/// What the command line says of a run.
+pub(super) struct How {
+    pub(super) once: bool,
+    pub(super) reset_state: bool,
+    pub(super) begin_anew: Vec<String>,
+}
+
+pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exit {
+    let How { once, reset_state, begin_anew } = how;
     log::to_stderr(LogLevel::Info);
     let jobs = match config::load_files(files) {
         Ok(jobs) => jobs,
@@ -35,7 +43,7 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, rese
     };
     // What is said of it is to be found from elsewhere, too.
     let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
-    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state };
+    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state, begin_anew };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -164,6 +172,7 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
         StartError::Store(_) | StartError::Remembered { .. } => Exit::Store,
+        StartError::NoJob(_) => Exit::Usage,
         StartError::Source { .. } | StartError::Query { .. } | StartError::Thread(_) => Exit::Failed,
     }
 }

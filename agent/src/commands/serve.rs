@@ -14,7 +14,7 @@ use crate::{config, control, log};
 /// How often systemd's watchdog is fed, if it asks to be.
 const FEED: Duration = Duration::from_secs(5);
 
-pub(super) fn serve(path: &Path) -> Exit {
+pub(super) fn serve(path: &Path, begin_anew: Vec<String>) -> Exit {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {
@@ -36,7 +36,7 @@ pub(super) fn serve(path: &Path) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let exit = runtime.block_on(service(&config, plans));
+    let exit = runtime.block_on(service(&config, plans, begin_anew));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
@@ -51,7 +51,7 @@ fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
     }
 }
 
-async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
+async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -67,6 +67,7 @@ async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
         agent_id: config.agent_id.clone(),
         once: false,
         reset_state: false,
+        begin_anew,
     };
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
         Ok(agent) => Arc::new(agent),

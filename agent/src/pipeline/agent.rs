@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) once: bool,
     /// Queries begin anew, with their state and positions forgotten.
     pub(crate) reset_state: bool,
+    /// Jobs that go on although they have lost their positions, or their state fits no more.
+    pub(crate) begin_anew: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +53,8 @@ pub(crate) enum StartError {
     Query { job: String, error: Box<QueryError> },
     #[error("what is remembered of the cluster of job {job} can't be read: {error}")]
     Remembered { job: String, error: std::io::Error },
+    #[error("--begin-anew {0}: there is no such job")]
+    NoJob(String),
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -111,6 +115,9 @@ impl Agent {
     /// # Errors
     /// If the store can't be opened or a source can't be set up; nothing runs then.
     pub(crate) fn start(settings: &Settings, jobs: Vec<JobPlan>) -> Result<Agent, StartError> {
+        if let Some(unknown) = settings.begin_anew.iter().find(|id| !jobs.iter().any(|job| job.id() == **id)) {
+            return Err(StartError::NoJob(unknown.clone()));
+        }
         let store = Store::open(Options {
             dir: settings.data_dir.clone(),
             durability: settings.durability,

@@ -22,6 +22,11 @@ pub(super) fn own(number: u64) -> u64 {
     number & ((1 << SHIFT) - 1)
 }
 
+/// A number of the source at `place`, as the pipeline knows it.
+pub(super) fn placed(place: usize, number: u64) -> u64 {
+    (place as u64) << SHIFT | number
+}
+
 #[derive(Debug)]
 pub(crate) struct SeveralSources {
     sources: Vec<Source>,

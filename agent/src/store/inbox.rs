@@ -43,6 +43,12 @@ pub(super) enum Op {
         pipeline: u32,
         reply: Reply<bool>,
     },
+    /// A pipeline that has lost its rows goes on with these.
+    BeginAnew {
+        pipeline: u32,
+        rows: Vec<(u64, Box<[u8]>)>,
+        reply: Reply<bool>,
+    },
     DropDead {
         pipeline: u32,
         numbers: Vec<u64>,
@@ -59,7 +65,7 @@ impl Op {
                 (members + rows) as u64 + dead_bytes(&commit.dead)
             }
             Op::Settle { dead, .. } => dead_bytes(dead),
-            Op::Harmed { .. } | Op::SetBack { .. } | Op::DropDead { .. } => 0,
+            Op::Harmed { .. } | Op::SetBack { .. } | Op::BeginAnew { .. } | Op::DropDead { .. } => 0,
         }
     }
 }

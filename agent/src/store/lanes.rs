@@ -156,6 +156,8 @@ pub(super) struct PipelineState {
     pub(super) changed_bytes: u64,
     /// Why it can't go on.
     pub(super) parked: Option<String>,
+    /// Its rows are lost: nothing may be read until an operator says that it begins anew.
+    pub(super) lost: Option<String>,
     /// Its rows were set back: what came in these commits is read again, and may be in the index already.
     pub(super) set_back: Option<(u64, u64)>,
     /// Members that were handed out and can't be read.
@@ -215,6 +217,7 @@ impl State {
             base: None,
             changed_bytes: 0,
             parked: None,
+            lost: None,
             set_back: None,
             harmed: Vec::new(),
             changes: tokio::sync::watch::Sender::new(0),

@@ -101,7 +101,8 @@ impl State {
     /// Pipelines whose rows need a new base: they pin more log than it would cost, or changed a lot.
     pub(super) fn due_bases(&self, newest: u64, sparse: Option<u64>, options: &Options, least: u64) -> Vec<u32> {
         let mut due = Vec::new();
-        for (number, pipeline) in self.pipelines.iter().enumerate() {
+        let known = self.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.lost.is_none());
+        for (number, pipeline) in known {
             let (began, size) = pipeline.base.unwrap_or((0, 0));
             let pins = |(at, segment): &(&u64, &Segment)| {
                 let idle = segment.live == 0 || Some(**at) == sparse;

@@ -374,6 +374,17 @@ impl Pipeline {
         receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
     }
 
+    /// Lets a pipeline go on with `rows` that has lost its own. False: it has not, and keeps them. Blocking until
+    /// durable.
+    ///
+    /// # Errors
+    /// The rows could not be kept; everything is as it was.
+    pub(crate) fn begin_anew(&self, rows: Vec<(u64, Box<[u8]>)>) -> Result<bool, StoreError> {
+        let (reply, receiver) = oneshot::channel();
+        self.shared.inbox.put(Op::BeginAnew { pipeline: self.number, rows, reply })?;
+        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+
     /// Back to where they were in the lane, for another try.
     pub(crate) fn give_back(&self, owed: Vec<Owed>) {
         let mut state = self.shared.state();

@@ -217,8 +217,9 @@ fn changes(shared: &Shared, frontier: u64) -> (Changes, bool) {
     let mut left = VIEW_ROWS;
     let mut state = shared.state();
     for pipeline in &mut state.pipelines {
-        if pipeline.rows.len() > VIEW_ROWS_OF_ONE {
-            // sled would keep about 1 KB in memory for each; its base and the frames behind it have them too.
+        if pipeline.rows.len() > VIEW_ROWS_OF_ONE || pipeline.lost.is_some() {
+            // sled would keep about 1 KB in memory for each; its base and the frames behind it have them too. (Rows
+            // that are lost stay lost: what there is of them must not be taken for all.)
             changes.without_rows(&pipeline.name);
             pipeline.dirty = HashSet::new();
             continue;

@@ -1,5 +1,6 @@
 //! Setting a pipeline back: its rows as they were before a damaged commit, so that its source reads on from there
-//! under the same ids; while the agent runs, for members that turn out to be damaged when they are read.
+//! under the same ids; while the agent runs, for members that turn out to be damaged when they are read. And
+//! letting one begin anew that has lost its rows altogether.
 //!
 //! Promises: rows that went back are durable before the damaged documents stop being owed; where nothing goes
 //! back that far, or going back would read nothing again, the documents are counted and the operator is told.
@@ -216,8 +217,29 @@ impl Writer {
         Ok(went)
     }
 
-    fn swap_rows(&self, number: u32, rows: Rows) {
-        self.shared.state().of(number).into_iter().for_each(|of| of.rows = rows.clone());
+    /// A pipeline that has lost its rows goes on with others. An error: everything is as it was.
+    pub(super) fn begin_anew(&mut self, number: u32, rows: Rows) -> io::Result<bool> {
+        let Some(why) = self.shared.state().of(number).and_then(|of| of.lost.clone()) else { return Ok(false) };
+        let before = self.swap_rows(number, rows);
+        if let Err(error) = self.keep_rows(number) {
+            self.swap_rows(number, before);
+            return Err(error);
+        }
+        let mut state = self.shared.state();
+        state.damage.retain(|line| *line != why);
+        state.of(number).into_iter().for_each(|of| of.lost = None);
+        if let Some(view) = &self.view
+            && !rewrite_rows(view, &mut state, &[number])
+        {
+            self.view = None;
+        }
+        state.notify(number);
+        Ok(true)
+    }
+
+    /// Gives a pipeline other rows; returns those it had.
+    fn swap_rows(&self, number: u32, rows: Rows) -> Rows {
+        self.shared.state().of(number).map(|of| std::mem::replace(&mut of.rows, rows)).unwrap_or_default()
     }
 
     /// Damage seldom comes alone: what else of the pipeline is owed in the same segments is read, so that it

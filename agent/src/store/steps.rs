@@ -47,6 +47,11 @@ impl Writer {
             Op::Settle { pipeline, settled, dead, receipt } => self.settle(pipeline, settled, dead, receipt),
             Op::Harmed { pipeline, seq, member } => self.harmed(pipeline, seq, member),
             Op::SetBack { pipeline, reply } => self.set_back(pipeline, reply),
+            Op::BeginAnew { pipeline, rows, reply } => {
+                let begun = self.begin_anew(pipeline, rows.into_iter().collect());
+                answer(reply, begun.map_err(io_error(&self.shared.dirs.root)));
+                Ok(())
+            }
             Op::DropDead { pipeline, numbers, reply } => {
                 let result = self.shared.dead().forget(pipeline, &numbers);
                 answer(reply, result.map_err(io_error(&self.shared.dirs.dead)));

@@ -6,6 +6,7 @@ mod format;
 mod full;
 mod harm;
 mod kill;
+mod lost;
 mod model;
 mod plain;
 mod set_back;
