@@ -126,7 +126,7 @@ fn last_words(progress: &Progress, bounded: bool, exit: Exit, data_dir: &Path) -
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed if data_dir.exists() => format!("{} owed and kept in {}", count(owed), data_dir.display()),
+        owed if exit != Exit::Store => format!("{} owed and kept in {}", count(owed), data_dir.display()),
         owed => format!("{} were owed", count(owed)),
     };
     // Of a run that was to reach the end, it is also told how far that was.

@@ -327,6 +327,11 @@ impl State {
         self.flights.get(&(seq, member)).copied()
     }
 
+    /// All that is handed out.
+    pub(super) fn flights(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.values()
+    }
+
     /// The member is not handed out any more; its lane will come to it again.
     pub(super) fn land(&mut self, seq: u64, member: u16) {
         let Some(flight) = self.flights.remove(&(seq, member)) else { return };

@@ -257,10 +257,14 @@ impl Writer {
             let flights = match found {
                 Ok(flights) if flights.is_empty() => return Ok(()),
                 Ok(flights) => flights,
-                Err(segment) => {
-                    self.shared.load(segment)?;
-                    continue;
-                }
+                Err(segment) => match self.shared.load(segment) {
+                    Ok(()) => continue,
+                    Err(error @ StoreError::Gone(_)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "what is oldest can't be dropped now");
+                        return Ok(());
+                    }
+                },
             };
             let dropping = flights.iter().map(|f| u64::from(f.entry.gzip_len)).sum::<u64>();
             let counters = {

@@ -44,6 +44,31 @@ fn drop_oldest_drops_nothing_in_flight_and_counts_what_it_drops() {
 }
 
 #[test]
+fn drop_oldest_goes_on_when_all_that_is_old_is_handed_out() {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let options = Options { durability: Durability::Always, ..options(dir.path()) };
+    let store = Store::open(options).expect("the store opens");
+    let app = store.pipeline("app", &buffer(500_000, WhenFull::DropOldest)).expect("a pipeline");
+    (1..=100).for_each(|n| durable(commit(&app, step("logs", n, 5000))));
+    assert!(store.health().segments > 4, "most of it lies in sealed segments");
+    let (old, flying) = numbers(&app, "logs");
+    assert_eq!(old.len(), 100);
+    for n in 101..=200 {
+        durable(commit(&app, step("logs", n, 5000)));
+        assert_eq!(app.room(), Room::Yes);
+    }
+    // There is no room but that of what flies, so each had to go when the next came.
+    let (kept, last) = numbers(&app, "logs");
+    assert_eq!((app.counters().dropped_items, kept), (990, vec![200]));
+    settle(&app, &flying);
+    settle(&app, &last);
+    (201..=205).for_each(|n| durable(commit(&app, step("logs", n, 5000))));
+    assert_eq!(numbers(&app, "logs").0, (201..=205).collect::<Vec<_>>());
+    assert_eq!((app.counters().dropped_items, row_value(&app, 1)), (990, Some(205)));
+    close(&store);
+}
+
+#[test]
 fn drop_newest_keeps_the_position_and_counts_what_was_not_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
