@@ -16,7 +16,7 @@ use super::frame::HEADER_LEN;
 use super::lanes::{Flight, State};
 use super::recover::Recovery;
 use super::segment::{Content, Frame, Item, Walk};
-use super::set_back::{Past, Rows, rewound, rewrite_rows};
+use super::set_back::{Past, Rows, rewound};
 use super::{StoreError, frame};
 
 /// What is done about damage once the new segment's head is durable.
@@ -253,11 +253,7 @@ impl Writer {
                 return Ok(false);
             }
         }
-        if let Some(view) = &self.view
-            && !rewrite_rows(view, &mut self.shared.state(), &repair.rewrite_view)
-        {
-            self.view = None;
-        }
+        self.rewrite_rows(&repair.rewrite_view);
         let mut all = true;
         for (pipeline, flights) in repair.harmed {
             let counters = self.shared.state().of(pipeline).map(|p| p.counters).unwrap_or_default();

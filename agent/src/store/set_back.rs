@@ -19,7 +19,6 @@ use super::lanes::{Flight, State};
 use super::quota::no_space;
 use super::recover_damage::lost;
 use super::segment::{self, Content, Frame, Item, Walk};
-use super::view::View;
 use super::{Rewind, StoreError};
 
 pub(super) type Rows = HashMap<u64, Box<[u8]>>;
@@ -128,20 +127,22 @@ fn is_read_again(set_back: Option<(u64, u64)>, seq: u64) -> bool {
     set_back.is_some_and(|(from, to)| (from..=to).contains(&seq))
 }
 
-/// Lets the view begin anew with the rows of pipelines that it did not have right.
-pub(super) fn rewrite_rows(view: &View, state: &mut State, pipelines: &[u32]) -> bool {
-    for number in pipelines {
-        let Some(pipeline) = state.of(*number) else { continue };
-        if let Err(error) = view.clear(&pipeline.name) {
-            tracing::error!(%error, "the store runs without sled");
-            return false;
-        }
-        pipeline.dirty = pipeline.rows.keys().copied().collect();
-    }
-    true
-}
-
 impl Writer {
+    /// Lets the view begin anew with the rows of pipelines that it did not have right.
+    pub(super) fn rewrite_rows(&mut self, pipelines: &[u32]) {
+        let mut state = self.shared.state();
+        for number in pipelines {
+            let (Some(view), Some(pipeline)) = (&self.view, state.of(*number)) else { continue };
+            if let Err(error) = view.clear(&pipeline.name, self.frontier) {
+                tracing::error!(%error, "the store runs without sled");
+                self.view = None;
+                return;
+            }
+            pipeline.dirty = pipeline.rows.keys().copied().collect();
+            self.applied = 0;
+        }
+    }
+
     /// A member that was handed out can't be read. It is not handed out again until its pipeline went back.
     pub(super) fn harmed(&mut self, pipeline: u32, seq: u64, member: u16) -> Result<(), StoreError> {
         let behind = {
@@ -208,11 +209,9 @@ impl Writer {
         state.damage.push(format!("{line}; {end}"));
         let range = (seq, self.frontier);
         state.of(number).filter(|_| went).into_iter().for_each(|of| of.set_back = Some(range));
-        if went
-            && let Some(view) = &self.view
-            && !rewrite_rows(view, &mut state, &[number])
-        {
-            self.view = None;
+        drop(state);
+        if went {
+            self.rewrite_rows(&[number]);
         }
         Ok(went)
     }
@@ -225,15 +224,13 @@ impl Writer {
             self.swap_rows(number, before);
             return Err(error);
         }
-        let mut state = self.shared.state();
-        state.damage.retain(|line| *line != why);
-        state.of(number).into_iter().for_each(|of| of.lost = None);
-        if let Some(view) = &self.view
-            && !rewrite_rows(view, &mut state, &[number])
         {
-            self.view = None;
+            let mut state = self.shared.state();
+            state.damage.retain(|line| *line != why);
+            state.of(number).into_iter().for_each(|of| of.lost = None);
+            state.notify(number);
         }
-        state.notify(number);
+        self.rewrite_rows(&[number]);
         Ok(true)
     }
 
