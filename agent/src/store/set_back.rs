@@ -122,8 +122,8 @@ pub(super) fn rewound(rewind: Rewind, mut before: Rows, latest: &Rows) -> Rows {
     before
 }
 
-/// Whether commit `seq` came after what a pipeline went back to, and before it did.
-fn is_read_again(set_back: Option<(u64, u64)>, seq: u64) -> bool {
+/// Whether commit `seq` came after what a pipeline went back to, and before it did: then it is read again.
+fn is_in(set_back: Option<(u64, u64)>, seq: u64) -> bool {
     set_back.is_some_and(|(from, to)| (from..=to).contains(&seq))
 }
 
@@ -155,7 +155,7 @@ impl Writer {
             of.set_back
         };
         // What this process went back for is read again already.
-        if is_read_again(behind, seq) { self.settle_harmed(pipeline) } else { Ok(()) }
+        if is_in(behind, seq) { self.settle_harmed(pipeline, behind) } else { Ok(()) }
     }
 
     /// Sets `pipeline` back for what it has that can't be read. The reply says whether its rows are others now.
@@ -168,7 +168,7 @@ impl Writer {
                 return Ok(());
             }
         };
-        self.settle_harmed(pipeline)?;
+        self.settle_harmed(pipeline, Some((0, u64::MAX)))?;
         super::commit::answer(reply, Ok(went));
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Writer {
             let Some(of) = state.of(number) else { return Ok(false) };
             let (name, harmed, latest) = (of.name.clone(), of.harmed.clone(), of.rows.clone());
             let behind = of.set_back;
-            let open = harmed.iter().map(|flight| flight.entry.seq).filter(|seq| !is_read_again(behind, *seq));
+            let open = harmed.iter().map(|flight| flight.entry.seq).filter(|seq| !is_in(behind, *seq));
             let Some(seq) = open.min() else { return Ok(false) };
             let line = format!("{name}: stored requests are damaged from commit {seq} on{}", lost(&state, &harmed));
             (past, seq, latest, line)
@@ -293,14 +293,17 @@ impl Writer {
         }
     }
 
-    /// The damaged members are not owed any more; those that are not read again are counted. What can't be written
-    /// down now is tried again.
-    fn settle_harmed(&mut self, pipeline: u32) -> Result<(), StoreError> {
+    /// The damaged members of the commits in `range` are not owed any more; those that are not read again are
+    /// counted. What can't be written down now is tried again.
+    fn settle_harmed(&mut self, pipeline: u32, range: Option<(u64, u64)>) -> Result<(), StoreError> {
         let (flights, items, counters) = {
             let mut state = self.shared.state();
             let Some(of) = state.of(pipeline) else { return Ok(()) };
-            let (flights, behind) = (std::mem::take(&mut of.harmed), of.set_back);
-            let lost = flights.iter().filter(|flight| !is_read_again(behind, flight.entry.seq));
+            let of_range = |flight: &Flight| is_in(range, flight.entry.seq);
+            let (flights, kept): (Vec<Flight>, _) = std::mem::take(&mut of.harmed).into_iter().partition(of_range);
+            of.harmed = kept;
+            let behind = of.set_back;
+            let lost = flights.iter().filter(|flight| !is_in(behind, flight.entry.seq));
             let items: u64 = lost.map(|flight| state.owed_items(flight)).sum();
             let Some(of) = state.of(pipeline) else { return Ok(()) };
             of.counters.quarantined_items += items;

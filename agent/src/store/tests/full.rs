@@ -268,3 +268,23 @@ fn a_disk_that_keeps_failing_stops_the_store_and_acknowledges_nothing() {
     assert!(store.health().degraded.iter().any(|line| line.contains("stopped")));
     assert!(app.lanes().is_empty());
 }
+
+#[test]
+fn nothing_becomes_durable_after_a_commit_before_it_could_not() {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let sim = Sim::default();
+    let store = open_on(&sim, dir.path(), |o| (o.durability, o.segment_bytes) = (Durability::Group, 12 << 10));
+    let app = door(&store);
+    // The first step waits for its sync; the second needs a new segment, before which that sync fails, and so does
+    // the rescue. Then the disk works again.
+    sim.fail_syncs(2);
+    let receipts: Vec<Receipt> = (1..=3).map_while(|n| app.commit(step("logs", n, 13_000)).ok()).collect();
+    assert!(receipts.into_iter().all(|receipt| !matches!(receipt.blocking_recv(), Ok(Ok(())))));
+    wait_for("the store to stop", || store.failure().is_some());
+    close(&store);
+    let store = open_on(&sim.after_kill(), dir.path(), |_| {});
+    let app = door(&store);
+    let (found, last) = (numbers(&app, "logs").0, row_value(&app, 1).unwrap_or(0));
+    assert_eq!(found, (1..=last).collect::<Vec<_>>(), "a position without what came before it");
+    close(&store);
+}

@@ -192,3 +192,25 @@ fn a_pipeline_that_keeps_a_state_does_not_go_back_behind_it() {
     assert!(told.iter().any(|line| line.contains("documents are lost")), "{told:?}");
     close(&store);
 }
+
+#[test]
+fn what_is_damaged_before_is_gone_back_for_though_something_behind_is_read_again_already() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open_now(dir.path());
+    let app = door(&store);
+    commit_steps(&app, 1..=10);
+    let owed = numbers_of(&app);
+    let meet = |n: u64| {
+        harm(dir.path(), n);
+        assert!(matches!(app.read(&owed[n as usize - 1]), Err(StoreError::Damaged { .. })), "{n}");
+    };
+    meet(5);
+    assert!(goes_back(&app));
+    assert_eq!(row_value(&app, 1), Some(4));
+    meet(2);
+    meet(8);
+    wait_for("the later one to be settled", || app.lanes()[0].items == 80);
+    assert!(goes_back(&app));
+    assert_eq!((row_value(&app, 1), app.lanes()[0].items, app.counters().quarantined_items), (Some(1), 70, 0));
+    close(&store);
+}
