@@ -32,6 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("crc32c", &["agent/src/store/"]),
     ("notify", &["agent/src/source/file/"]),
     ("globset", &["agent/src/source/file/", "agent/src/job/", "agent/src/commands/"]),
+    ("hashbrown", &["agent/src/source/file/"]),
     ("reqwest", &["agent/src/deliver/"]),
     ("rustls", &["agent/src/deliver/"]),
     ("flate2", &["agent/src/record/gzip.rs", "tests/"]),
