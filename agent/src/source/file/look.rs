@@ -339,6 +339,11 @@ impl FileSource {
     pub(super) fn finish(&mut self, slot: Slot, reason: GapReason) {
         let entry = self.table.get(slot);
         let (from, owed) = (entry.position.offset, entry.owed());
+        let compressed = entry.kind == Kind::Gzip && owed > entry.known.saturating_sub(from);
+        let reason = match reason {
+            GapReason::Vanished if compressed => GapReason::VanishedCompressed,
+            reason => reason,
+        };
         self.gap(slot, from, owed, reason);
         self.close(slot);
         self.table.forget_identity(slot);
