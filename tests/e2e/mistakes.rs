@@ -70,6 +70,23 @@ fn a_path_that_is_a_folder_is_told_with_what_to_write() {
 }
 
 #[test]
+fn what_check_warns_of_is_said_by_run_and_try_as_well() {
+    let room = Room::new();
+    let stdin = "[source]\ntype = \"stdin\"\n[sink]\ntype = \"elasticsearch\"\nindex = \"x\"\n";
+    let job = room.file("job.toml", format!("{stdin}endpoint = \"http://127.0.0.1\"\n"));
+    for arguments in
+        [&["check", path(&job)][..], &["try", path(&job)], &["run", path(&job), "--data-dir", path(&room.data())]]
+    {
+        let (code, said) = said(arguments);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("has no port, so 80 is used; Elasticsearch usually listens on 9200"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn once_does_not_end_well_where_it_can_t_read_a_file() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     room.file("logs/open.log", "one\n");

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::Exit;
-use super::run::{complain, failed};
+use super::run::{complain, complain_of, failed};
 use super::summary;
 use crate::config;
 use crate::plan::JobPlan;
@@ -13,7 +13,10 @@ use crate::sql::explain::explain;
 
 pub(super) fn explain_job(path: &Path) -> Exit {
     let job = match config::load_files(&[path.to_owned()]) {
-        Ok(mut jobs) if jobs.len() == 1 => jobs.remove(0),
+        Ok((mut jobs, warnings)) if jobs.len() == 1 => {
+            complain_of(&warnings);
+            jobs.remove(0)
+        }
         Ok(_) => return failed(&"one job at a time"),
         Err(problems) => {
             complain(problems);

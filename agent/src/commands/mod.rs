@@ -26,9 +26,9 @@ pub use exit::Exit;
     version,
     about,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory in use,\n\
-                  4 data directory can't be used, 5 failed, or --once can't read a file, 6 the demo found a difference,\n\
-                  7 interrupted before the end of --once or of standard input."
+    after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory\n\
+                  in use, 4 data directory can't be used, 5 failed, or --once can't read a file, 6 the demo found\n\
+                  a difference, 7 interrupted before the end of --once or of standard input."
 )]
 pub struct Arguments {
     #[command(subcommand)]

@@ -11,6 +11,7 @@ use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
+use crate::job::Problems;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
@@ -31,7 +32,10 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
     let How { once, reset_state, begin_anew } = how;
     log::to_stderr(LogLevel::Info);
     let jobs = match config::load_files(files) {
-        Ok(jobs) => jobs,
+        Ok((jobs, warnings)) => {
+            complain_of(&warnings);
+            jobs
+        }
         Err(problems) => {
             complain(problems);
             return Exit::Problems;
@@ -180,6 +184,13 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
     complain(error);
     Exit::Failed
+}
+
+/// Says warnings, if there are any.
+pub(super) fn complain_of(warnings: &Problems) {
+    if !warnings.is_empty() {
+        complain(warnings);
+    }
 }
 
 pub(super) fn complain(text: impl std::fmt::Display) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{Signals, complain, failed, start_failed};
+use super::run::{Signals, complain, complain_of, failed, start_failed};
 use super::{Exit, STOP_WITHIN, summary};
 use crate::config::Config;
 use crate::pipeline::{Agent, Settings};
@@ -28,9 +28,7 @@ pub(super) fn serve(path: &Path, begin_anew: Vec<String>) -> Exit {
     log::to_stderr(config.log_level);
     // A bad job is named and set aside; the good ones run.
     let (mut plans, problems) = config::load_all(&config);
-    if !problems.is_empty() {
-        complain(problems);
-    }
+    complain_of(&problems);
     share_buffer(&mut plans, config.buffer_max_bytes);
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use splashdam_api::words::plural;
 
-use super::run::{complain, failed};
+use super::run::{complain, complain_of, failed};
 use super::try_query;
 use super::{Exit, matches};
 use crate::config::{self, LogLevel};
@@ -25,10 +25,13 @@ const LOOK_BYTES: usize = 256 << 10;
 pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
     log::to_stderr(LogLevel::Warn);
     let plan = match config::load_files(&[path.to_owned()]) {
-        Ok(mut jobs) if jobs.len() == 1 => match jobs.remove(0) {
-            JobPlan::Ship(plan) => plan,
-            JobPlan::Query(plan) => return try_query::try_script(&plan, limit),
-        },
+        Ok((mut jobs, warnings)) if jobs.len() == 1 => {
+            complain_of(&warnings);
+            match jobs.remove(0) {
+                JobPlan::Ship(plan) => plan,
+                JobPlan::Query(plan) => return try_query::try_script(&plan, limit),
+            }
+        }
         Ok(_) => return failed(&"one job at a time"),
         Err(problems) => {
             complain(problems);
