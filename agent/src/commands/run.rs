@@ -1,6 +1,5 @@
 //! `splashdam run JOB…`: jobs in the foreground, with a progress line on a terminal.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,9 +115,8 @@ fn told_unreadable(sources: &[SourcePlan]) -> Exit {
     let mut exit = Exit::Ok;
     for source in sources {
         let SourcePlan::File(files) = source else { continue };
-        let refused = files.paths.iter().flat_map(|path| matches::look(path, &files.exclude).unreadable);
-        for (path, error) in refused.filter(|(path, error)| !path.is_dir() && error.kind() != ErrorKind::NotFound) {
-            complain(format!("not read: {}: {error}", path.display()));
+        for missed in files.paths.iter().flat_map(|path| matches::look(path, &files.exclude).missed(path)) {
+            complain(format!("not read: {missed}"));
             exit = Exit::Failed;
         }
     }
