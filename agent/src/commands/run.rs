@@ -184,6 +184,21 @@ pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
     Exit::Failed
 }
 
+/// The job of a file, and what is worth a warning said; or the exit code of a command that can't go on.
+pub(super) fn one_job(path: &Path) -> Result<JobPlan, Exit> {
+    match config::load_files(&[path.to_owned()]) {
+        Ok((mut jobs, warnings)) if jobs.len() == 1 => {
+            complain_of(&warnings);
+            Ok(jobs.remove(0))
+        }
+        Ok(_) => Err(failed(&"one job at a time")),
+        Err(problems) => {
+            complain(problems);
+            Err(Exit::Problems)
+        }
+    }
+}
+
 /// Says warnings, if there are any.
 pub(super) fn complain_of(warnings: &Problems) {
     if !warnings.is_empty() {

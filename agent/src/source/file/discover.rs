@@ -11,7 +11,8 @@ use rustix::fs::FileType;
 
 use super::FileSource;
 use super::stat::Stat;
-use super::table::{Slot, State};
+use super::table::Slot;
+use super::tracked::State;
 use crate::record::Timestamp;
 
 /// Two changes within this may leave the same modification time.

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 use super::fingerprint;
 use super::rows::Kind;
 use super::stat::Stat;
-use super::table::{Open, Slot, State, Tick};
+use super::table::Slot;
+use super::tracked::{Open, State, Tick};
 use super::{FileSource, REMEMBER_S};
 use crate::record::GapReason;
 

@@ -21,6 +21,7 @@ mod stat;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod watch;
 
 use std::collections::{HashSet, VecDeque};
@@ -36,7 +37,8 @@ use discover::{Folders, Sought};
 use globs::Globs;
 use rows::{COUNTERS, Counters, Kind, Stored};
 use schedule::Looks;
-use table::{Slot, State, Table, Tick, Tracked};
+use table::{Slot, Table};
+use tracked::{State, Tick, Tracked};
 use watch::Watch;
 
 /// So many descriptors are held open; files beyond are opened for their turn.
