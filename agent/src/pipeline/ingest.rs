@@ -410,6 +410,7 @@ impl Running {
             let durable = receipt.blocking_recv().map_err(|_| StoreError::Stopped)?;
             self.durable(durable, step)?;
         }
+        self.notices.passed_over(Instant::now());
         self.tell();
         Ok(())
     }

@@ -13,6 +13,9 @@ use crate::store::Room;
 /// Between two lines about passed-over bytes.
 const EVERY: Duration = Duration::from_secs(10);
 
+/// The end of a long line comes in many pieces: so long after the first of them it is told how many bytes they are.
+const GATHER: Duration = Duration::from_secs(1);
+
 /// Between two lines about records without a readable time: it is a mistake in a job, or in what writes the log.
 const UNTIMED_EVERY: Duration = Duration::from_secs(600);
 
@@ -22,6 +25,8 @@ pub(super) struct Notices {
     job: String,
     looked: bool,
     said: Option<Instant>,
+    /// When the first of the passed-over bytes came that are not told yet.
+    unsaid_since: Option<Instant>,
     long_bytes: u64,
     nul_bytes: u64,
     untimed_said: Option<Instant>,
@@ -35,6 +40,7 @@ impl Notices {
             job,
             looked: false,
             said: None,
+            unsaid_since: None,
             long_bytes: 0,
             nul_bytes: 0,
             untimed_said: None,
@@ -58,7 +64,9 @@ impl Notices {
         }
     }
 
-    pub(super) fn gaps(&mut self, gaps: &[Gap], now: Instant) {
+    /// Says how many bytes were passed over, some time after the first of them. Gives what it says: bytes of long
+    /// lines and NULs.
+    pub(super) fn gaps(&mut self, gaps: &[Gap], now: Instant) -> Option<(u64, u64)> {
         for gap in gaps {
             match gap.reason {
                 GapReason::LongLine => self.long_bytes += gap.bytes,
@@ -69,12 +77,23 @@ impl Notices {
                 | GapReason::BadCompression => {}
             }
         }
-        let due = self.said.is_none_or(|said| now.duration_since(said) >= EVERY);
-        if due && self.long_bytes + self.nul_bytes > 0 {
-            self.said = Some(now);
-            let (long_bytes, nul_bytes) = (std::mem::take(&mut self.long_bytes), std::mem::take(&mut self.nul_bytes));
-            tracing::warn!(job = %self.job, long_bytes, nul_bytes, "passed over: ends of lines longer than max_line_bytes, runs of NUL bytes");
+        if self.long_bytes + self.nul_bytes == 0 {
+            return None;
         }
+        let since = *self.unsaid_since.get_or_insert(now);
+        let due = self.said.map_or(since + GATHER, |said| (said + EVERY).max(since + GATHER));
+        if now >= due { self.passed_over(now) } else { None }
+    }
+
+    /// Says at once what is not said yet: nothing will follow for now.
+    pub(super) fn passed_over(&mut self, now: Instant) -> Option<(u64, u64)> {
+        let (long_bytes, nul_bytes) = (std::mem::take(&mut self.long_bytes), std::mem::take(&mut self.nul_bytes));
+        if long_bytes + nul_bytes == 0 {
+            return None;
+        }
+        (self.said, self.unsaid_since) = (Some(now), None);
+        tracing::warn!(job = %self.job, long_bytes, nul_bytes, "passed over: ends of lines longer than max_line_bytes, runs of NUL bytes");
+        Some((long_bytes, nul_bytes))
     }
 
     /// Says that records have no readable time, with one of them as an example. Gives how many, if it does.
@@ -125,15 +144,28 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_long_line_is_told_whole_and_not_by_its_first_piece() {
+        let mut notices = Notices::new("a".to_owned());
+        let begin = Instant::now();
+        let gap = |reason, bytes| [Gap { path: "/a".into(), from: 0, bytes, reason }];
+        assert_eq!(notices.gaps(&gap(GapReason::LongLine, 8), begin), None);
+        assert_eq!(notices.gaps(&gap(GapReason::LongLine, 30_000_000), begin + GATHER / 2), None);
+        assert_eq!(notices.gaps(&[], begin + GATHER), Some((30_000_008, 0)));
+        // Nothing comes after the end of a run that would have it told.
+        assert_eq!(notices.gaps(&gap(GapReason::NulHole, 5), begin + GATHER), None);
+        assert_eq!(notices.passed_over(begin + GATHER), Some((0, 5)));
+        assert_eq!(notices.passed_over(begin + GATHER), None);
+    }
+
+    #[test]
     fn passed_over_bytes_are_summed_up_between_two_lines() {
         let mut notices = Notices::new("a".to_owned());
         let begin = Instant::now();
         let gap = Gap { path: "/a".into(), from: 0, bytes: 3, reason: GapReason::NulHole };
-        notices.gaps(&[gap.clone(), gap.clone()], begin);
-        assert_eq!((notices.nul_bytes, notices.said), (0, Some(begin)));
-        notices.gaps(&[gap], begin + EVERY / 2);
-        assert_eq!(notices.nul_bytes, 3);
-        notices.gaps(&[], begin + EVERY);
-        assert_eq!(notices.nul_bytes, 0);
+        assert_eq!(notices.gaps(&[gap.clone(), gap.clone()], begin), None);
+        let said: Vec<(u64, u64)> =
+            (1..=120).filter_map(|second| notices.gaps(&[gap.clone()], begin + Duration::from_secs(second))).collect();
+        assert_eq!(said.len(), 12, "once in ten seconds");
+        assert_eq!((said[0], said[1]), ((0, 9), (0, 30)));
     }
 }
