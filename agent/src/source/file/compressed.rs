@@ -130,7 +130,7 @@ impl FileSource {
         let entry = self.table.get(slot);
         let (place, identity) = (entry.place().to_path_buf(), entry.identity);
         tracing::info!(path = %place.display(), source = entry.source.0, "compressed file has another content");
-        self.table.forget_identity(slot);
+        self.table.renounce_identity(slot);
         self.table.forget_place(slot);
         // What is unread of the file is the new source's; what was seen of the old one is owed.
         self.table.change(slot, |entry| entry.examined = entry.size);

@@ -41,7 +41,7 @@ impl FileSource {
             path = %place.display(), source = entry.source.0, offset = entry.position.offset, known = entry.known,
             "file was truncated or written anew"
         );
-        self.table.forget_identity(slot);
+        self.table.renounce_identity(slot);
         self.table.forget_place(slot);
         self.table.change(slot, |entry| {
             entry.size = entry.known;

@@ -392,10 +392,12 @@ impl FileSource {
         if old.head.len == 0 || (whole_head && !old.head.begins(head)) || !old.is_evident(new.place()) {
             return Ok(Alike::Other);
         }
+        // It was out of sight for a while: its folder was moved away, or its file system mounted late.
+        let returned = gone && old.kind == new.kind && new.identity.is_surely(old.identity);
         if new.kind == Kind::Gzip {
             // The tail is compared when decompression has come so far.
             let continues = !gone || offset > 0 || old.owed() > 0;
-            return alike(old.kind == Kind::Plain && whole_head && continues);
+            return alike((old.kind == Kind::Plain || returned) && whole_head && continues);
         }
         if old.kind == Kind::Gzip {
             return Ok(Alike::Other);
@@ -408,7 +410,7 @@ impl FileSource {
             // What comes anew under the same name is no copy, unless it repeats a lot; and where nothing was
             // shipped or is owed, there is nothing to continue.
             let other_name = new.path != old.path && old.head.len() >= MEANINGFUL;
-            let enough = offset >= EVIDENCE || (other_name && (offset > 0 || old.owed() > 0));
+            let enough = returned || offset >= EVIDENCE || (other_name && (offset > 0 || old.owed() > 0));
             return alike(enough && new.size >= offset && fingerprint::has_tail(&file, offset, old.tail)?);
         }
         if offset > 0 && new.size >= offset {

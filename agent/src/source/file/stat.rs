@@ -26,6 +26,12 @@ impl Identity {
     pub(super) fn is_likely(self, other: Identity) -> bool {
         self.ino == other.ino && (self.btime == other.btime || self.btime == 0 || other.btime == 0)
     }
+
+    /// The same inode, born in the same moment. A time in whole seconds says too little: within a second a file can
+    /// be deleted and its inode given to another one.
+    pub(super) fn is_surely(self, other: Identity) -> bool {
+        self.ino == other.ino && self.btime == other.btime && self.btime % 1_000_000_000 != 0
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

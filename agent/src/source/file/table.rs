@@ -173,6 +173,12 @@ impl Table {
         }
     }
 
+    /// The file goes on with another content, as another source: being this file no longer speaks for the entry.
+    pub(super) fn renounce_identity(&mut self, slot: Slot) {
+        self.forget_identity(slot);
+        self.entries[slot as usize].identity.btime = 0;
+    }
+
     pub(super) fn set_place(&mut self, slot: Slot, place: &Path) {
         self.forget_place(slot);
         let entry = &mut self.entries[slot as usize];

@@ -5,6 +5,7 @@ mod basics;
 mod figures;
 mod owed;
 mod random;
+mod returning;
 mod rig;
 mod rotation;
 mod watching;
