@@ -17,7 +17,7 @@ use super::state_log::StateLog;
 use super::upserts::Upserts;
 use super::versions::{OWN_ROWS, Versions, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
-use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
+use crate::plan::{BufferPlan, ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
 use crate::record::{Row, SourceId, Timestamp};
 use crate::source::{self, Source};
@@ -87,7 +87,7 @@ impl Site<'_> {
             door: SinkDoor::Store(door.clone()),
         };
         let parts = Parts { door, source, work, query: None, versions: Versions::default(), once };
-        let ingest = self.ingest(&plan.id, parts, plan.sink.bulk.linger, plan.buffer.max_bytes, metrics);
+        let ingest = self.ingest(&plan.id, parts, plan.sink.bulk.linger, &plan.buffer, metrics);
         Ok(Built { job: job.clone(), ingest, sinks: vec![sink], upserts: None })
     }
 
@@ -140,7 +140,7 @@ impl Site<'_> {
         };
         let linger = sinks.iter().map(|sink| sink.plan.bulk.linger).min().unwrap_or(LINGER);
         let parts = Parts { door, source, work, query: stage, versions, once };
-        let ingest = self.ingest(&plan.id, parts, linger, plan.buffer.max_bytes, metrics);
+        let ingest = self.ingest(&plan.id, parts, linger, &plan.buffer, metrics);
         Ok(Ok(Built { job: job.clone(), ingest, sinks, upserts }))
     }
 
@@ -178,7 +178,14 @@ impl Site<'_> {
             .map_err(|error| StartError::Remembered { job: job.to_owned(), error })
     }
 
-    fn ingest(&self, id: &str, parts: Parts, linger: Duration, max_owed: u64, metrics: PipelineMetrics) -> Ingest {
+    fn ingest(
+        &self,
+        id: &str,
+        parts: Parts,
+        linger: Duration,
+        buffer: &BufferPlan,
+        metrics: PipelineMetrics,
+    ) -> Ingest {
         Ingest {
             job: id.to_owned(),
             source: parts.source,
@@ -190,7 +197,7 @@ impl Site<'_> {
             linger,
             once: parts.once,
             max_waiting: self.workers + 1,
-            max_owed,
+            buffer: buffer.clone(),
             signals: Arc::new(Signals::default()),
             metrics,
         }

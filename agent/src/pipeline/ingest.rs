@@ -9,20 +9,18 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::allowance::{Allowance, BATCH_BYTES, UnderWay};
 use super::codec::{Batch, Encoded, Pool, Work};
 use super::notices::Notices;
 use super::query_outputs::print;
 use super::query_stage::QueryStage;
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
+use crate::plan::{BufferPlan, WhenFull};
 use crate::record::{Chunk, Refused, Row, Step, Timestamp};
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
-/// A batch is handed to the workers when it has so many bytes of lines.
-const BATCH_BYTES: usize = 1 << 20;
-/// A batch with so many bytes of lines tells how well they compress.
-const TELLING_BYTES: usize = 64 << 10;
 /// Rows without lines (a rename, a finished file) wait this long for company.
 const ROWS_LINGER: Duration = Duration::from_secs(1);
 /// How often a full pipeline asks for room.
@@ -76,8 +74,7 @@ pub(super) struct Ingest {
     /// End when the source has been read to its present end.
     pub(super) once: bool,
     pub(super) max_waiting: usize,
-    /// What the pipeline may owe, in compressed bytes.
-    pub(super) max_owed: u64,
+    pub(super) buffer: BufferPlan,
     pub(super) signals: Arc<Signals>,
     pub(super) metrics: PipelineMetrics,
 }
@@ -100,8 +97,7 @@ struct Running {
     waiting: VecDeque<Waiting>,
     /// Commits that are not durable yet, with the query's steps, oldest first.
     receipts: VecDeque<(Receipt, u64)>,
-    /// Compressed bytes for each byte of lines, as the last batch of a telling size had it.
-    ratio: f64,
+    allowance: Allowance,
     notices: Notices,
     /// Going back is not tried before this.
     set_back_due: Instant,
@@ -124,13 +120,14 @@ impl Ingest {
     pub(super) fn run(self) -> Result<(), IngestError> {
         let waker = self.source.waker();
         let notices = Notices::new(self.job.clone());
+        let allowance = Allowance::new(self.buffer.max_bytes);
         let mut running = Running {
             ingest: self,
             waker,
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
             receipts: VecDeque::new(),
-            ratio: 1.0,
+            allowance,
             notices,
             set_back_due: Instant::now(),
         };
@@ -167,14 +164,16 @@ impl Running {
             }
             let now = Instant::now();
             self.notices.room(self.ingest.door.room());
-            let room = self.has_room();
+            let room = self.room();
             let busy = self.waiting.len() >= self.ingest.max_waiting;
-            let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
+            let budget = if busy { 0 } else { room };
             let step = self.ingest.source.poll(budget, now)?;
             self.notices.first_look(&self.ingest.source, self.ingest.metrics.files.get().unsigned_abs());
             let idle = self.gather(step, now);
             let flush = self.ingest.signals.flush.swap(false, Ordering::AcqRel);
-            if !busy && self.due(now, flush) {
+            // Nothing more is added to it, and what becomes of it tells how much more there may be.
+            let full = room == 0 && self.waiting.is_empty() && self.gathered.bytes > 0;
+            if !busy && (full || self.due(now, flush)) {
                 self.dispatch();
                 continue;
             }
@@ -183,21 +182,26 @@ impl Running {
             }
             self.tell();
             if idle || budget == 0 {
-                self.wait(now, room);
+                self.wait(now, room > 0);
             }
         }
     }
 
-    /// Batches under way count as if they were owed already; one is always allowed.
-    fn has_room(&self) -> bool {
-        let lines = self.gathered.bytes + self.waiting.iter().map(|batch| batch.bytes).sum::<usize>();
-        let under_way = (lines as f64 * self.ratio) as u64;
+    /// Bytes of lines that there is room for. With nothing under way it goes on whatever is owed where something is
+    /// dropped for it, and in a query: what that makes of a batch is told by its own limits.
+    fn room(&self) -> usize {
         let stage = self.ingest.query.as_deref();
+        if self.ingest.door.room() != Room::Yes || stage.is_some_and(|stage| stage.full().is_some()) {
+            return 0;
+        }
         let in_memory = stage.map_or(0, |stage| stage.upserts().bytes());
-        let owed = self.ingest.door.owed_bytes() + in_memory;
-        let fits =
-            (self.waiting.is_empty() && in_memory < self.ingest.max_owed) || owed + under_way < self.ingest.max_owed;
-        fits && self.ingest.door.room() == Room::Yes && stage.is_none_or(|stage| stage.full().is_none())
+        let (encoding, gathered) = (self.waiting.iter().map(|batch| batch.bytes).sum(), self.gathered.bytes);
+        let BufferPlan { max_bytes, when_full, .. } = self.ingest.buffer;
+        let goes_on = if stage.is_some() { in_memory < max_bytes } else { when_full != WhenFull::Block };
+        if goes_on && self.waiting.is_empty() {
+            return BATCH_BYTES.saturating_sub(gathered);
+        }
+        self.allowance.lines(self.ingest.door.owed_bytes() + in_memory, UnderWay { encoding, gathered })
     }
 
     fn tell(&self) {
@@ -294,9 +298,7 @@ impl Running {
         if let Some(untimed) = &untimed {
             self.notices.untimed(untimed, Instant::now());
         }
-        if batch.bytes >= TELLING_BYTES {
-            self.ratio = bytes as f64 / batch.bytes as f64;
-        }
+        self.allowance.learn(batch.bytes, bytes);
         if let Some(stage) = &mut self.ingest.query {
             stage.take(ready, prepared, batch.rows, Instant::now());
             return self.commit_due();

@@ -5,6 +5,7 @@
 //! Promises: data and positions are committed together and in order; everything between two rooms is bounded.
 
 mod agent;
+mod allowance;
 mod build;
 mod codec;
 mod deliver;

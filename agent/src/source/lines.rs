@@ -181,6 +181,17 @@ impl Cutter<'_> {
     }
 }
 
+/// The first line of `data`, or all of it where there is no whole one.
+pub(super) fn first_line(data: &[u8]) -> &[u8] {
+    memchr::memchr(b'\n', data).map_or(data, |newline| &data[..=newline])
+}
+
+/// How much to read where `len` bytes are not even a line: at most `longest`, which is enough.
+pub(super) fn more(len: usize, longest: usize) -> usize {
+    const LEAST: usize = 16 << 10;
+    len.saturating_mul(8).max(LEAST).min(longest)
+}
+
 /// The length of the run of whole lines at the start of `data`, all at most `max` long, up to the first line
 /// that begins with NULs.
 fn whole_lines(data: &[u8], max: usize) -> Option<usize> {

@@ -38,20 +38,24 @@ impl FileSource {
             }
         }
         let longest = usize::try_from(self.plan.lines.max_line_bytes).unwrap_or(usize::MAX).saturating_add(8);
-        let mut want = share;
-        loop {
+        let (mut want, mut one_line) = (share, false);
+        let more = loop {
             reader.fill(want)?;
-            let flush = reader.end().is_some_and(|end| end == End::Whole || self.is_over(slot, end));
-            let entry = self.table.get(slot);
-            let cut = lines::cut(&self.plan.lines, entry.position, reader.rest(), flush);
-            if cut.consumed == 0 && reader.end().is_none() && want < longest {
-                want = longest;
+            let data = &reader.rest()[..reader.rest().len().min(want)];
+            let data = if one_line { lines::first_line(data) } else { data };
+            let over = reader.end().is_some_and(|end| end == End::Whole || self.is_over(slot, end));
+            let flush = over && data.len() == reader.rest().len();
+            let cut = lines::cut(&self.plan.lines, self.table.get(slot).position, data, flush);
+            let more = data.len() < reader.rest().len();
+            if cut.consumed == 0 && want < longest && (reader.end().is_none() || more) {
+                // Not even one line: as much as that takes, whatever the budget.
+                (want, one_line) = (lines::more(want, longest), true);
                 continue;
             }
             self.hand_out_decompressed(slot, &mut reader, &cut);
-            break;
-        }
-        self.end_or_go_on(slot, reader);
+            break more;
+        };
+        self.end_or_go_on(slot, reader, more);
         Ok(want)
     }
 
@@ -72,9 +76,11 @@ impl FileSource {
         }
     }
 
-    fn end_or_go_on(&mut self, slot: Slot, reader: GzipReader) {
+    /// `more`: there is something at hand that was not looked at.
+    fn end_or_go_on(&mut self, slot: Slot, reader: GzipReader, more: bool) {
         match reader.end() {
             None => self.put_back(slot, reader, true),
+            Some(_) if more => self.put_back(slot, reader, true),
             Some(End::Whole) => {
                 let entry = self.table.get(slot);
                 let (from, known) = (entry.position.offset, entry.known);

@@ -60,7 +60,7 @@ impl FileSource {
     /// One turn of a plain file. Gives the bytes read.
     fn turn(&mut self, slot: Slot, share: usize) -> io::Result<usize> {
         let longest = usize::try_from(self.plan.lines.max_line_bytes).unwrap_or(usize::MAX).saturating_add(8);
-        let mut share = share;
+        let (mut share, mut one_line) = (share, false);
         let mut total = 0;
         loop {
             let entry = self.table.get(slot);
@@ -81,6 +81,9 @@ impl FileSource {
                 return Ok(total);
             }
             self.table.change(slot, |entry| entry.known = entry.known.max(entry.size));
+            if one_line {
+                data.truncate(lines::first_line(&data).len());
+            }
             let whole = data.len() as u64 == unread;
             let cut = lines::cut(&self.plan.lines, position, &data, flush && whole);
             if cut.consumed == 0 && data.len() < want {
@@ -90,8 +93,8 @@ impl FileSource {
                 return Ok(total);
             }
             if cut.consumed == 0 && !whole && want < longest {
-                // Not even one line: as much as the longest line may need, whatever the budget.
-                share = longest;
+                // Not even one line: as much as that takes, whatever the budget.
+                (share, one_line) = (lines::more(want, longest), true);
                 self.recycle(data);
                 continue;
             }

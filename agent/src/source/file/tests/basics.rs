@@ -175,3 +175,23 @@ fn what_is_no_file_is_left_alone_and_named_once() {
     let source = rig.source.as_ref().unwrap();
     assert_eq!(source.folders.no_files.iter().collect::<Vec<_>>(), [&rig.path("socket.log")]);
 }
+
+#[test]
+fn a_budget_smaller_than_a_line_brings_one_line_and_not_as_many_as_the_longest_could_be() {
+    for compressed in [false, true] {
+        let mut rig = Rig::new(&["a.log*"]);
+        let long = format!("{}\n", "y".repeat(300_000));
+        rig.write("a.log", Rig::lines(0, 5) + &long + &Rig::lines(5, 2000));
+        if compressed {
+            rig.gzip("a.log", "a.log.gz");
+        }
+        rig.budget = 36;
+        for lines in 1..=8 {
+            rig.poll();
+            assert_eq!(rig.records.len(), lines, "{compressed}");
+        }
+        rig.budget = 1 << 20;
+        rig.settle();
+        assert_eq!((rig.records.len(), rig.records[5].text.len()), (2001, 300_000), "{compressed}");
+    }
+}
