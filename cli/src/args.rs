@@ -117,11 +117,25 @@ impl Args {
         }
     }
 
-    /// What to try when nobody was found where nobody was named.
-    pub(crate) fn socket_hint(&self) -> Option<String> {
-        (self.socket.is_none() && self.data_dir.is_none()).then(|| {
-            "An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start.".to_owned()
-        })
+    /// What to try when nobody was found: where nobody was named, and where what is asked for outlives the agent.
+    pub(crate) fn hints(&self) -> Vec<String> {
+        let mut hints = Vec::new();
+        if self.socket.is_none() && self.data_dir.is_none() {
+            let hint =
+                "An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start.";
+            hints.push(hint.to_owned());
+        }
+        if matches!(self.command, Command::DeadLetters(_)) {
+            let run = match &self.data_dir {
+                Some(folder) => format!("`splashdam run JOB --data-dir {}`", folder.display()),
+                None => "`systemctl start splashdam`, or `splashdam run JOB --data-dir DIR`".to_owned(),
+            };
+            hints.push(format!(
+                "Dead letters are shown by the agent: they are kept in the data directory while it does not run. \
+                 Start it again ({run}) and ask while it runs."
+            ));
+        }
+        hints
     }
 }
 
@@ -160,6 +174,15 @@ mod tests {
         ] {
             assert_eq!(parsed(line), want, "splashctl {line}");
         }
+    }
+
+    #[test]
+    fn who_asks_for_dead_letters_of_an_agent_that_is_gone_is_told_the_way() {
+        let hints = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().hints().join("\n");
+        assert!(hints("splashctl dead-letters ls --data-dir /d").contains("`splashdam run JOB --data-dir /d`"));
+        let service = hints("splashctl dead-letters show 1");
+        assert!(service.contains("with --data-dir DIR") && service.contains("systemctl start"), "{service}");
+        assert_eq!(hints("splashctl status --data-dir /d"), "");
     }
 
     #[test]

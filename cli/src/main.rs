@@ -29,9 +29,7 @@ fn main() -> std::process::ExitCode {
             output.say(&format!("splashctl: {error:#}"));
             match error.downcast_ref::<ClientError>() {
                 Some(error) if error.is_unreachable() => {
-                    if let Some(hint) = args.socket_hint() {
-                        output.say(&hint);
-                    }
+                    args.hints().iter().for_each(|hint| output.say(hint));
                     Exit::Unreachable
                 }
                 _ => Exit::Failed,

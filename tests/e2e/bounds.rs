@@ -130,6 +130,14 @@ fn t16_a_full_buffer_that_drops_counts_each_record_it_drops() {
             let dropped = agent.ctl().metric("dropped_records_total");
             dropped > 0 && agent.ctl().number("owed_records") == Some(lines - dropped)
         });
+        let dropped = agent.ctl().metric("dropped_records_total");
+        let told = || agent.log().lines().filter(|line| line.contains("records were dropped")).count();
+        wait::holds("the log tells of it", PATIENCE, || told() > 0);
+        assert!(told() <= 3, "{when_full}: told again and again:\n{}", agent.log());
+        assert!(agent.log().contains("WARN") && agent.log().contains("since="), "{}", agent.log());
+        assert_eq!(agent.ctl().number("dropped_records"), Some(dropped), "{when_full}");
+        let shown = agent.ctl().run(&["status"]);
+        assert!(shown.contains("dropped because the buffer was full (when_full), the last "), "{when_full}: {shown}");
         endpoint.up();
         wait::holds("nothing is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(0));
         let dropped = agent.ctl().metric("dropped_records_total");

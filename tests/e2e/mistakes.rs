@@ -197,11 +197,26 @@ fn a_service_without_jobs_says_so_and_a_parked_job_makes_it_unwell() {
 #[test]
 fn a_dead_letter_that_is_not_there_can_t_be_replayed_or_dropped() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
-    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    let long = "max_line_bytes = \"1 KiB\"\nlong_lines = \"dead-letter\"\n\n[decode]";
+    let job = room.raw_job("*.log", &endpoint.url(), INDEX, "").replace("\n[decode]", long);
+    let mut agent = room.agent(&job);
+    room.file("logs/app.log", format!("{}\n", "x".repeat(2000)));
     agent.start_ready();
-    for command in [&["dead-letters", "replay", "7"][..], &["dead-letters", "drop", "--yes", "7", "8"]] {
+    wait::holds("there is a dead letter", PATIENCE, || agent.ctl().dead_letters().len() == 1);
+    let number = agent.ctl().dead_letters()[0]["number"].to_string();
+    for command in [&["dead-letters", "replay", "99"][..], &["dead-letters", "drop", "--yes", "99", &number]] {
         let (well, out, err) = agent.ctl().try_run(command);
-        assert!(!well && out.is_empty() && err.contains("job has no such dead letter"), "{command:?}: {out}{err}");
+        let told = format!("job has no dead letter 99; it has {number} (");
+        assert!(!well && out.is_empty() && err.contains(&told), "{command:?}: {out}{err}");
     }
+    assert_eq!(agent.ctl().dead_letters().len(), 1, "it was dropped although something else was asked for, too");
+    agent.ctl().run(&["dead-letters", "replay", &number]);
+    endpoint.wait_count(INDEX, 1, PATIENCE);
     agent.stop();
+    for command in [&["dead-letters", "ls"][..], &["dead-letters", "show", "1"]] {
+        let (well, out, err) = agent.ctl().try_run(command);
+        let way = format!("`splashdam run JOB --data-dir {}`", room.data().display());
+        assert!(!well && out.is_empty() && err.contains("is splashdam running?"), "{command:?}: {out}{err}");
+        assert!(err.contains("they are kept in the data directory") && err.contains(&way), "{command:?}: {err}");
+    }
 }

@@ -57,6 +57,10 @@ pub struct PipelineStatus {
     pub dead_letter_bytes: u64,
     /// Bytes that the source had and that can't be read any more.
     pub gap_bytes: u64,
+    /// Records that a full buffer dropped (`when_full`), since the data directory was made.
+    pub dropped_records: u64,
+    /// When the last of them were dropped, if that was since the agent started.
+    pub last_dropped: Option<String>,
     /// Records in which no time can be read where the job says that there is one.
     pub untimed_records: u64,
     pub retries: u64,

@@ -65,7 +65,7 @@ fn check_into(files: &[PathBuf], config: &Path, out: &mut dyn Write, err: &mut d
         )?;
     }
     if errors > 0 {
-        writeln!(err, "\n{errors} {}", if errors == 1 { "problem" } else { "problems" })?;
+        writeln!(err, "\n{}", plural(errors as u64, "problem"))?;
     }
     Ok(errors == 0)
 }

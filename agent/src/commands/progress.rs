@@ -3,6 +3,8 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use splashdam_api::words::plural;
+
 use crate::log;
 use crate::pipeline::{Agent, Progress};
 
@@ -43,7 +45,10 @@ impl ProgressLine {
         } else {
             format!("read {:.1} MiB, {:.1} to go", mib(p.read), mib(p.total.saturating_sub(p.read)))
         };
-        let dead = if p.dead_letters > 0 { format!(" · {} dead letters", p.dead_letters) } else { String::new() };
+        let dead = match p.dead_letters {
+            0 => String::new(),
+            letters => format!(" · {}", plural(letters, "dead letter")),
+        };
         format!("{read} · {} lines/s · {} owed · {} acknowledged{dead}", self.rate, p.owed, p.acknowledged)
     }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use splashdam_api::words::plural;
+
 use super::run::{Signals, complain, complain_of, failed, start_failed};
 use super::{Exit, STOP_WITHIN, summary};
 use crate::config::Config;
@@ -76,7 +78,7 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         return failed(&error);
     }
-    tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jobs} jobs"))]);
+    tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&plural(jobs as u64, "job"))]);
     tracing::info!(jobs, socket = %socket.display(), "running");
     let mut watch = Watch { turns: Vec::new() };
     let failure = loop {

@@ -4,12 +4,13 @@
 //! line with its newline. Documents hold no raw newline, so lines are all there is to know.
 
 use serde_json::Value;
+use splashdam_api::words::plural;
 
 use crate::record::Bitmap;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
-    #[error("the stored body has {found} items where {expected} were expected")]
+    #[error("the stored body has {} where {expected} were expected", plural(u64::from(*found), "item"))]
     Items { expected: u32, found: u32 },
 }
 

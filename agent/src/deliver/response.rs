@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use splashdam_api::words::plural;
 
 use super::client::{Failure, Reply};
 use super::compare::same_fields;
@@ -183,7 +184,7 @@ fn judge_items(body: &[u8], sent: &[Sent], expected: usize) -> Answer {
         Err(_) => return unreadable(format!("it is no JSON object: {}", refusal::bare(0, body).reason)),
     };
     if items.len() != expected {
-        return unreadable(format!("it speaks of {} documents, {expected} were sent", items.len()));
+        return unreadable(format!("it speaks of {}, {expected} were sent", plural(items.len() as u64, "document")));
     }
     let before = sent.iter().flat_map(|s| std::iter::repeat_n(s.before, s.items as usize));
     let verdicts: Vec<Verdict> = items.iter().zip(before).map(|(item, before)| judge_item(item, before)).collect();

@@ -4,27 +4,24 @@
 //! and leaves the others alone.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use splashdam_api as api;
 use tokio::sync::watch;
 
-use super::build::{Built, BuiltSink, SinkDoor, Site};
+use super::build::Site;
 use super::codec::Pool;
-use super::deliver::{self, Delivery};
-use super::ingest::Signals;
 use super::query_stage::QueryError;
+use super::running::Running;
 use super::status;
-use super::upserts::Upserts;
 use super::versions;
-use crate::metrics::{Metrics, PipelineMetrics};
+use crate::metrics::Metrics;
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
-use crate::source::{Source, SourceError, Waker};
+use crate::source::{Source, SourceError};
 use crate::store::{self, Options, Store, StoreError};
 
 /// How long a flush waits for acknowledgements.
@@ -67,30 +64,6 @@ pub(crate) struct Agent {
     stop: watch::Sender<bool>,
     data_dir: PathBuf,
     started: Timestamp,
-}
-
-/// One running pipeline.
-pub(super) struct Running {
-    pub(super) job: JobPlan,
-    bounded: bool,
-    pub(super) door: store::Pipeline,
-    upserts: Option<Arc<Upserts>>,
-    pub(super) deliveries: Vec<Arc<Delivery>>,
-    pub(super) metrics: PipelineMetrics,
-    pub(super) signals: Arc<Signals>,
-    waker: Waker,
-    ingest: Mutex<Option<JoinHandle<()>>>,
-    delivering: Vec<tokio::task::JoinHandle<()>>,
-    outcome: Arc<Mutex<Outcome>>,
-}
-
-/// How the ingest loop ended.
-#[derive(Debug, Default)]
-enum Outcome {
-    #[default]
-    Runs,
-    Ended,
-    Failed(String),
 }
 
 /// Counts that the progress line shows.
@@ -352,100 +325,6 @@ impl Agent {
             let known: Vec<_> = self.pipelines.iter().map(|p| p.id()).collect();
             format!("no pipeline {pipeline:?}; there are: {}", known.join(", "))
         })
-    }
-}
-
-impl Running {
-    fn start(built: Built, stop: &watch::Receiver<bool>) -> Result<Running, StartError> {
-        let Built { job, ingest, sinks, upserts } = built;
-        let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
-        let (waker, bounded) = (ingest.source.waker(), ingest.once);
-        let outcome = Arc::new(Mutex::new(Outcome::Runs));
-        let (told, id) = (outcome.clone(), job.id().to_owned());
-        let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(move || {
-            let ended = match ingest.run() {
-                Ok(()) => Outcome::Ended,
-                Err(error) => {
-                    tracing::error!(job = %id, %error, "the pipeline can't go on");
-                    Outcome::Failed(error.to_string())
-                }
-            };
-            if let Ok(mut outcome) = told.lock() {
-                *outcome = ended;
-            }
-        })?;
-        let (mut delivering, mut deliveries) = (Vec::new(), Vec::new());
-        for BuiltSink { plan, delivery, door } in sinks {
-            deliveries.push(delivery.clone());
-            let (metrics, stop) = (metrics.clone(), stop.clone());
-            delivering.push(match door {
-                SinkDoor::Store(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
-                SinkDoor::Query(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
-            });
-        }
-        Ok(Running {
-            job,
-            bounded,
-            door,
-            upserts,
-            deliveries,
-            metrics,
-            signals,
-            waker,
-            ingest: Mutex::new(Some(thread)),
-            delivering,
-            outcome,
-        })
-    }
-
-    pub(super) fn id(&self) -> &str {
-        self.job.id()
-    }
-
-    /// What is owed, by lane.
-    pub(super) fn lanes(&self) -> Vec<store::Lane> {
-        let upserts = self.upserts.iter().flat_map(|upserts| upserts.lanes());
-        self.door.lanes().into_iter().chain(upserts).collect()
-    }
-
-    pub(super) fn owed_bytes(&self) -> u64 {
-        self.door.owed_bytes() + self.upserts.as_ref().map_or(0, |upserts| upserts.bytes())
-    }
-
-    fn join(&self, deadline: Instant) -> bool {
-        let Some(thread) = self.ingest.lock().ok().and_then(|mut thread| thread.take()) else { return true };
-        while !thread.is_finished() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        thread.join().is_ok()
-    }
-
-    /// The ingest loop has ended well, or has nothing under way.
-    fn quiet(&self) -> bool {
-        self.ended() || (!self.signals.flush.load(Ordering::Acquire) && self.signals.settled.load(Ordering::Acquire))
-    }
-
-    fn ended(&self) -> bool {
-        self.outcome.lock().is_ok_and(|outcome| matches!(*outcome, Outcome::Ended))
-    }
-
-    pub(super) fn failure(&self) -> Option<String> {
-        match &*self.outcome.lock().ok()? {
-            Outcome::Failed(why) => Some(why.clone()),
-            Outcome::Runs | Outcome::Ended => None,
-        }
-    }
-
-    /// Why nothing more is read until an operator decides.
-    pub(super) fn full(&self) -> Option<String> {
-        self.signals.parked.lock().ok()?.clone()
-    }
-
-    pub(super) fn stopping(&self) -> bool {
-        self.signals.stop.load(Ordering::Acquire)
     }
 }
 

@@ -83,7 +83,7 @@ impl Site<'_> {
         let once = self.settings.once || matches!(plan.source, SourcePlan::Stdin(_));
         let sink = BuiltSink {
             plan: plan.sink.clone(),
-            delivery: Arc::new(self.remembered(&plan.id, &plan.id)?),
+            delivery: Arc::new(self.remembered(&plan.id, None)?),
             door: SinkDoor::Store(door.clone()),
         };
         let parts = Parts { door, source, work, query: None, versions: Versions::default(), once };
@@ -165,16 +165,16 @@ impl Site<'_> {
                 prefix: prefix.into(),
                 seen: AtomicU64::new(0),
             };
-            let file = if several { format!("{}.{}", plan.id, sink.name) } else { plan.id.clone() };
-            let delivery = Arc::new(self.remembered(&plan.id, &file)?);
+            let sink = several.then_some(sink.name.as_str());
+            let delivery = Arc::new(self.remembered(&plan.id, sink)?);
             sinks.push(BuiltSink { plan: to, delivery, door: SinkDoor::Query(door) });
         }
         Ok(sinks)
     }
 
-    /// What was seen of a sink's cluster.
-    fn remembered(&self, job: &str, file: &str) -> Result<Delivery, StartError> {
-        Delivery::open(&self.settings.data_dir.join("sinks"), file)
+    /// What was seen of a sink's cluster. `sink`: its name, where a job has several.
+    fn remembered(&self, job: &str, sink: Option<&str>) -> Result<Delivery, StartError> {
+        Delivery::open(&self.settings.data_dir.join("sinks"), job, sink)
             .map_err(|error| StartError::Remembered { job: job.to_owned(), error })
     }
 

@@ -21,10 +21,8 @@ use super::lane_work::Work;
 use crate::deliver::{Client, Indices, Refusal};
 use crate::metrics::PipelineMetrics;
 use crate::plan::ElasticsearchPlan;
-use crate::store::{self, Limit, Owed, StoreError};
+use crate::store::{Limit, Owed, StoreError};
 
-/// Gauges of what is owed are not counted anew more often than this.
-const COUNT_EVERY: Duration = Duration::from_millis(250);
 /// Lanes that owe nothing are remembered (what became of their last documents) up to so many.
 const LANES_KEPT: usize = 256;
 /// What is left to say to the store at a stop must be said within this.
@@ -87,7 +85,8 @@ pub(super) struct Delivering<D> {
     pub(super) receipts: JoinSet<(Arc<str>, u64, Result<(), StoreError>)>,
     /// The lane whose turn it was last.
     turn: Option<Arc<str>>,
-    counted: Option<Instant>,
+    /// Requests in flight and parked lanes, as the gauges have them of this sink.
+    counted: [i64; 2],
 }
 
 impl<D: Door> Delivering<D> {
@@ -105,14 +104,13 @@ impl<D: Door> Delivering<D> {
             aboard: HashMap::new(),
             receipts: JoinSet::new(),
             turn: None,
-            counted: None,
+            counted: [0; 2],
         }
     }
 
     /// Asks the store which lanes owe something.
     fn look(&mut self) {
         let owing = self.shared.door.lanes();
-        self.count(&owing);
         if self.lanes.len() > LANES_KEPT {
             self.lanes.retain(|_, lane| !lane.is_idle());
         }
@@ -122,11 +120,14 @@ impl<D: Door> Delivering<D> {
         }
     }
 
-    fn count(&mut self, owing: &[store::Lane]) {
-        self.counted = Some(Instant::now());
+    /// Brings the pipeline's gauges up to date; all its sinks count into the same ones.
+    fn count(&mut self, in_flight: usize, parked_lanes: usize) {
+        let now = [in_flight as i64, parked_lanes as i64];
+        let before = std::mem::replace(&mut self.counted, now);
         let metrics = &self.shared.metrics;
-        metrics.owed_records.set(owing.iter().map(|lane| lane.items).sum::<u64>() as i64);
-        metrics.owed_bytes.set(self.shared.door.owed_bytes() as i64);
+        for ((gauge, now), before) in [&metrics.in_flight, &metrics.parked_lanes].into_iter().zip(now).zip(before) {
+            gauge.inc_by(now - before);
+        }
     }
 
     /// Starts all that may start now.
@@ -324,10 +325,6 @@ impl<D: Door> Delivering<D> {
     /// Brings what `status` shows up to date.
     fn show(&mut self) {
         let flying = self.sink.flying + self.sink.probing;
-        if flying == 0 || self.counted.is_none_or(|at| at.elapsed() > COUNT_EVERY) {
-            let owing = self.shared.door.lanes();
-            self.count(&owing);
-        }
         let parked = self.lanes.values().filter_map(|lane| Some((lane.index.clone(), lane.parked.as_ref()?.shown())));
         let mut shown = self.shared.state.shown();
         shown.in_flight = flying;
@@ -335,8 +332,9 @@ impl<D: Door> Delivering<D> {
         shown.parked = self.sink.parked.as_ref().map(super::lane::Park::shown);
         shown.parked_lanes = parked.collect();
         (shown.max_raw_bytes, shown.max_wire_bytes) = self.sink.learned();
-        self.shared.metrics.in_flight.set(flying as i64);
-        self.shared.metrics.parked_lanes.set(shown.parked_lanes.len() as i64);
+        let parked_lanes = shown.parked_lanes.len();
+        drop(shown);
+        self.count(flying, parked_lanes);
     }
 
     /// Gives everything back to the store and ends.
@@ -352,7 +350,7 @@ impl<D: Door> Delivering<D> {
         if let Ok(Ok(Err(error))) = tokio::time::timeout(STOP_WITHIN, told).await {
             tracing::warn!(%error, "the store could not be told what is still owed; it knows from its log");
         }
-        self.shared.metrics.in_flight.set(0);
+        self.count(0, 0);
     }
 }
 

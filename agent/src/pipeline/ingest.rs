@@ -4,7 +4,7 @@
 //! while there is no room, nothing is read but the source is still looked at (rotation goes on).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -56,6 +56,8 @@ pub(super) struct Signals {
     pub(super) total: AtomicU64,
     /// Why nothing more may be read, until an operator decides.
     pub(super) parked: Mutex<Option<String>>,
+    /// When records were last seen to be dropped by a full buffer, in milliseconds of unix time. 0: not in this run.
+    pub(super) dropped_at: AtomicI64,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
 }
@@ -146,6 +148,8 @@ impl Ingest {
             } else if running.is_over() {
                 running.rest()?;
                 if !running.wait_for_damage() {
+                    running.look_at_dropped();
+                    running.notices.dropped_at_last();
                     return Ok(());
                 }
             }
@@ -164,6 +168,8 @@ impl Running {
             }
             let now = Instant::now();
             self.notices.room(self.ingest.door.room());
+            self.look_at_dropped();
+            self.notices.dropped(now);
             let room = self.room();
             let busy = self.waiting.len() >= self.ingest.max_waiting;
             let budget = if busy { 0 } else { room };
@@ -202,6 +208,13 @@ impl Running {
             return BATCH_BYTES.saturating_sub(gathered);
         }
         self.allowance.lines(self.ingest.door.owed_bytes() + in_memory, UnderWay { encoding, gathered })
+    }
+
+    fn look_at_dropped(&mut self) {
+        let at = Timestamp::now();
+        if self.notices.note_dropped(self.ingest.door.counters().dropped_items, at) {
+            self.ingest.signals.dropped_at.store(at.0, Ordering::Relaxed);
+        }
     }
 
     fn tell(&self) {

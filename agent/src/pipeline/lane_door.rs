@@ -16,7 +16,6 @@ pub(crate) trait Door: Clone + Send + Sync + 'static {
     fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError>;
     fn give_back(&self, owed: Vec<Owed>);
     fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError>;
-    fn owed_bytes(&self) -> u64;
     fn changed(&self) -> impl Future<Output = ()> + Send;
     /// The highest version that documents of this pipeline were ever given.
     fn issued(&self) -> u64;
@@ -42,9 +41,6 @@ impl Door for store::Pipeline {
     }
     fn settle(&self, settled: Vec<Settled>, dead: Vec<DeadLetter>) -> Result<Receipt, StoreError> {
         store::Pipeline::settle(self, settled, dead)
-    }
-    fn owed_bytes(&self) -> u64 {
-        store::Pipeline::owed_bytes(self)
     }
     fn changed(&self) -> impl Future<Output = ()> + Send {
         store::Pipeline::changed(self)

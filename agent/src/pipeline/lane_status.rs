@@ -8,9 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use xxhash_rust::xxh3::xxh3_128;
 
+use super::query_outputs::SINK_MARK;
 use crate::deliver::{Identity, Refusal};
 use crate::record::Timestamp;
+
+/// Longest name of a sink in a file's name: a job's id is added to it, and 255 bytes is all there is.
+const LONGEST_NAME: usize = 120;
 
 /// One pipeline's delivery as `status` shows it. Shared by the delivery loop and the control socket.
 #[derive(Debug)]
@@ -55,19 +60,20 @@ struct Remembered {
 }
 
 impl Delivery {
-    /// The status of pipeline `id`, with what `folder/ID.json` remembers of its cluster. Blocking.
+    /// The status of a job's sink (named where there are several), with what a file of its own in `folder` remembers
+    /// of its cluster. Blocking.
     ///
     /// # Errors
     /// If the file is there and can't be read.
-    pub(crate) fn open(folder: &Path, id: &str) -> std::io::Result<Delivery> {
-        let file = folder.join(format!("{id}.json"));
+    pub(crate) fn open(folder: &Path, job: &str, sink: Option<&str>) -> std::io::Result<Delivery> {
+        let file = folder.join(file_name(job, sink));
         let cluster = match std::fs::read(&file) {
             Ok(text) => serde_json::from_slice::<Remembered>(&text).ok().map(|r| r.cluster_uuid),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(std::io::Error::new(error.kind(), format!("{}: {error}", file.display()))),
         };
         Ok(Delivery {
-            job: id.to_owned(),
+            job: sink.map_or_else(|| job.to_owned(), |sink| format!("{job}.{sink}")),
             file,
             shown: Mutex::default(),
             cluster: Mutex::new(cluster),
@@ -146,6 +152,17 @@ impl Delivery {
     }
 }
 
+/// `JOB.json` or `JOB#SINK.json`. No job has a `#` in its id, so no two names are alike. A sink is called as a script
+/// likes: what does not belong into a file's name is written as `%` and a code, and a long name as its hash.
+fn file_name(job: &str, sink: Option<&str>) -> String {
+    let Some(sink) = sink else { return format!("{job}.json") };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let written = |c: char| if plain(c) { c.to_string() } else { format!("%{:x}.", u32::from(c)) };
+    let name: String = sink.chars().map(written).collect();
+    let name = if name.len() <= LONGEST_NAME { name } else { format!("%{:032x}", xxh3_128(sink.as_bytes())) };
+    format!("{job}{SINK_MARK}{name}.json")
+}
+
 fn remember(file: &Path, uuid: &str) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
@@ -154,4 +171,31 @@ fn remember(file: &Path, uuid: &str) -> std::io::Result<()> {
     let new = file.with_extension("json.new");
     std::fs::write(&new, text)?;
     std::fs::rename(&new, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_sinks_share_a_file() {
+        let long = ["a", "b"].map(|end| format!("{}{end}", "é".repeat(300)));
+        let sinks = [
+            ("a.b", None),
+            ("a", Some("b")),
+            ("a", None),
+            ("a", Some("b.json")),
+            ("a.b", Some("c")),
+            ("a", Some("b.c")),
+            ("a", Some("x/y")),
+            ("a", Some("x%2f.y")),
+            ("a", Some("../a")),
+            ("a", Some(&long[0])),
+            ("a", Some(&long[1])),
+        ];
+        let names: std::collections::BTreeSet<String> = sinks.iter().map(|(job, sink)| file_name(job, *sink)).collect();
+        assert_eq!(names.len(), sinks.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 255 && !name.contains('/')), "{names:?}");
+        assert_eq!(file_name("a", None), "a.json");
+    }
 }

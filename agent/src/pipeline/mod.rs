@@ -1,6 +1,6 @@
 //! The corridor: the only code that sees all rooms. Two loops for each job: `ingest` (source → decode → encode →
 //! commit) on a thread of its own, `deliver` (store → Elasticsearch → settle) on the runtime; `agent` starts,
-//! shows and ends them.
+//! shows and ends them, each as a `running`.
 //!
 //! Promises: data and positions are committed together and in order; everything between two rooms is bounded.
 
@@ -27,6 +27,7 @@ mod query_codec;
 mod query_door;
 mod query_outputs;
 mod query_stage;
+mod running;
 mod state_log;
 mod status;
 mod trial;

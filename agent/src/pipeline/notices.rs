@@ -1,12 +1,12 @@
 //! What the ingest loop tells the log: what there is to read, passed-over bytes, why reading waits, records
-//! without a readable time. Repeats are summed up.
+//! without a readable time, records that a full buffer dropped. Repeats are summed up.
 
 use std::time::{Duration, Instant};
 
 use splashdam_api::words::bytes;
 
 use super::codec::Untimed;
-use crate::record::{Gap, GapReason};
+use crate::record::{Gap, GapReason, Timestamp};
 use crate::source::{Progress, Source};
 use crate::store::Room;
 
@@ -18,6 +18,9 @@ const GATHER: Duration = Duration::from_secs(1);
 
 /// Between two lines about records without a readable time: it is a mistake in a job, or in what writes the log.
 const UNTIMED_EVERY: Duration = Duration::from_secs(600);
+
+/// Between two lines about records that were dropped.
+const DROPPED_EVERY: Duration = Duration::from_secs(60);
 
 /// What is not said yet. (The source itself logs bytes that are lost.)
 #[derive(Debug)]
@@ -31,6 +34,12 @@ pub(super) struct Notices {
     nul_bytes: u64,
     untimed_said: Option<Instant>,
     untimed: u64,
+    /// How many records had been dropped in all when it was last looked, if it was.
+    dropped_seen: Option<u64>,
+    /// How many of them are not said yet, and since when.
+    dropped: u64,
+    dropped_since: Option<Timestamp>,
+    dropped_said: Option<Instant>,
     room: Room,
 }
 
@@ -45,6 +54,10 @@ impl Notices {
             nul_bytes: 0,
             untimed_said: None,
             untimed: 0,
+            dropped_seen: None,
+            dropped: 0,
+            dropped_since: None,
+            dropped_said: None,
             room: Room::Yes,
         }
     }
@@ -110,6 +123,36 @@ impl Notices {
         Some(records)
     }
 
+    /// Takes note of how many records were dropped in all, ever; says whether they have become more.
+    pub(super) fn note_dropped(&mut self, total: u64, at: Timestamp) -> bool {
+        let more = total.saturating_sub(self.dropped_seen.unwrap_or(total));
+        self.dropped_seen = Some(total);
+        if more == 0 {
+            return false;
+        }
+        self.dropped += more;
+        self.dropped_since.get_or_insert(at);
+        true
+    }
+
+    /// Says that records were dropped, if it is time to say so again. Gives how many, if it does.
+    pub(super) fn dropped(&mut self, now: Instant) -> Option<u64> {
+        if self.dropped_said.is_some_and(|said| now.duration_since(said) < DROPPED_EVERY) {
+            return None;
+        }
+        let records = self.dropped_at_last()?;
+        self.dropped_said = Some(now);
+        Some(records)
+    }
+
+    /// Says what is not said yet of records that were dropped, since no other time will come.
+    pub(super) fn dropped_at_last(&mut self) -> Option<u64> {
+        let since = self.dropped_since.take()?.to_rfc3339();
+        let records = std::mem::take(&mut self.dropped);
+        tracing::warn!(job = %self.job, records, %since, "the buffer is full: records were dropped, as when_full says");
+        Some(records)
+    }
+
     /// Says when reading begins to wait, and when it goes on.
     pub(super) fn room(&mut self, room: Room) {
         if room == self.room {
@@ -155,6 +198,23 @@ mod tests {
         assert_eq!(notices.gaps(&gap(GapReason::NulHole, 5), begin + GATHER), None);
         assert_eq!(notices.passed_over(begin + GATHER), Some((0, 5)));
         assert_eq!(notices.passed_over(begin + GATHER), None);
+    }
+
+    #[test]
+    fn dropped_records_are_told_at_once_and_then_summed_up() {
+        let mut notices = Notices::new("a".to_owned());
+        let begin = Instant::now();
+        // What earlier runs dropped is theirs.
+        assert!(!notices.note_dropped(1000, Timestamp(0)));
+        assert_eq!(notices.dropped(begin), None);
+        let mut said = Vec::new();
+        for second in 1..=150 {
+            assert!(notices.note_dropped(1000 + second, Timestamp(second.cast_signed() * 1000)));
+            said.extend(notices.dropped(begin + Duration::from_secs(second)));
+        }
+        assert_eq!(said, [1, 60, 60], "once in a minute");
+        assert_eq!(notices.dropped_since, Some(Timestamp(122_000)));
+        assert_eq!((notices.dropped_at_last(), notices.dropped_at_last()), (Some(29), None));
     }
 
     #[test]

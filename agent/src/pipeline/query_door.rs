@@ -113,10 +113,6 @@ impl Door for QueryDoor {
         Ok(receipt)
     }
 
-    fn owed_bytes(&self) -> u64 {
-        self.store.owed_bytes() + self.upserts.as_ref().map_or(0, |upserts| upserts.bytes())
-    }
-
     async fn changed(&self) {
         match &self.upserts {
             Some(upserts) => tokio::select! {

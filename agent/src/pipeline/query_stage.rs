@@ -9,6 +9,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use splashdam_api::words::plural;
+
 use super::query_codec::context;
 use super::query_outputs::{Outputs, Ready, print};
 use super::state_log::{Found, Marks, StateError, StateLog};
@@ -316,9 +318,9 @@ impl QueryStage {
         (bytes >= self.max_bytes).then(|| {
             let max = crate::job::show_size(self.max_bytes);
             format!(
-                "the query's state has {} groups and is as large as splashdam.state.max-bytes allows ({max}): \
+                "the query's state has {} and is as large as splashdam.state.max-bytes allows ({max}): \
                  raise it with SET, or give the query a window or a state TTL",
-                self.engine.groups()
+                plural(self.engine.groups() as u64, "group")
             )
         })
     }

@@ -2,8 +2,8 @@
 
 use splashdam_api::{ParkedLane, PipelineStatus, State};
 
-use super::agent::Running;
 use super::deliver::{DeliveryStatus, Parked};
+use super::running::Running;
 use crate::store::Room;
 
 /// Assembles the answer from the counters, the door and the delivery state.
@@ -30,6 +30,8 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         dead_letters,
         dead_letter_bytes,
         untimed_records: metrics.untimed_records.get(),
+        dropped_records: running.door.counters().dropped_items,
+        last_dropped: running.last_dropped().map(|at| at.to_rfc3339()),
         gap_bytes: metrics.gap_bytes.get(),
         retries: metrics.retries.get(),
         in_flight: delivery.in_flight as u64,

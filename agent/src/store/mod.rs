@@ -273,6 +273,12 @@ impl Store {
     }
 }
 
+/// Bytes of members that are owed: a query's state is not.
+fn owed_bytes(members: &[Member]) -> u64 {
+    let owed = members.iter().filter(|member| *member.index != *STATE_LANE);
+    owed.map(|member| member.gzip.len() as u64).sum()
+}
+
 impl Clone for Pipeline {
     fn clone(&self) -> Pipeline {
         let seen = AtomicU64::new(self.seen.load(Ordering::Relaxed));
@@ -296,7 +302,7 @@ impl Pipeline {
 
     fn commit_replay(&self, commit: Commit, replayed: Vec<u64>) -> Result<Receipt, StoreError> {
         let crcs = commit.members.iter().map(|m| crc32c::crc32c(&m.gzip)).collect();
-        let bytes: u64 = commit.members.iter().map(|m| m.gzip.len() as u64).sum();
+        let bytes = owed_bytes(&commit.members);
         if let Some(pipeline) = self.shared.state().of(self.number) {
             pipeline.queued_bytes += bytes;
         }

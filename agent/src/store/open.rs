@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 
+use splashdam_api::words::bytes;
+
 use super::commit::{self, Writer};
 use super::dead_letters::DeadLog;
 use super::frame::{Entry, Trailer};
@@ -40,7 +42,7 @@ pub(super) fn open(options: Options, fs: Arc<dyn Fs>) -> Result<Store, StoreErro
         state.notes.extend(note.map(|note| (key, note)));
     }
     if dead.damaged > 0 {
-        state.notes.insert("dead", format!("{} bytes of dead letters were damaged", dead.damaged));
+        state.notes.insert("dead", format!("of dead letters, {} were damaged", bytes(dead.damaged)));
     }
     state.disk_full = space.is_full();
     let (born, frontier) = (state.born, state.frontier);

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
+use splashdam_api::words::bytes;
+
 use super::frame::{Entry, Head, Meta, SegmentMarks, Summary, Trailer};
 use super::fs::{Disk, Fs};
 use super::identity::{Dirs, io_error};
@@ -99,7 +101,7 @@ impl Recovery<'_> {
         self.state.born = self.state.frontier + 1;
         if self.lost > 0 {
             let lost = self.lost;
-            let note = format!("{lost} bytes of the log were damaged; see {}", self.dirs.quarantine.display());
+            let note = format!("of the log, {} were damaged; see {}", bytes(lost), self.dirs.quarantine.display());
             self.state.notes.insert("damage", note);
         }
         let newest = self.found.last().map_or(0, |f| f.number);

@@ -11,6 +11,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
+use splashdam_api::words::plural;
+
 use super::commit::Writer;
 use super::frame::HEADER_LEN;
 use super::lanes::{Flight, State};
@@ -234,7 +236,8 @@ pub(super) fn lost(state: &State, flights: &[Flight]) -> String {
         let index = state.lanes.get(flight.entry.lane as usize).map_or("", |lane| &lane.index);
         *items.entry(index).or_default() += state.owed_items(flight);
     }
-    let named: Vec<String> = items.iter().map(|(index, items)| format!("{items} documents for {index}")).collect();
+    let named: Vec<String> =
+        items.iter().map(|(index, items)| format!("{} for {index}", plural(*items, "document"))).collect();
     if named.is_empty() { String::new() } else { format!(" ({})", named.join(", ")) }
 }
 

@@ -21,7 +21,7 @@ impl Writer {
         match op {
             Op::Commit { pipeline, commit, crcs, replayed, receipt } => {
                 let Commit { members, rows, dead } = commit;
-                let queued = members.iter().map(|m| m.gzip.len() as u64).sum();
+                let queued = super::owed_bytes(&members);
                 let (counters, settled) = (None, Vec::new());
                 let receipt = Some(receipt);
                 let mut draft = Draft {
@@ -220,7 +220,8 @@ impl Writer {
         }
     }
 
-    /// `when_full = "drop_newest"`: what does not fit is counted instead of written.
+    /// `when_full = "drop_newest"`: what does not fit is counted instead of written; but a query's state, which goes
+    /// with the rows of the commit.
     fn drop_newest(&mut self, draft: &mut Draft) {
         let mut state = self.shared.state();
         let Some(pipeline) = state.of(draft.pipeline) else { return };
@@ -229,13 +230,14 @@ impl Writer {
         if draft.queued == 0 || pipeline.live_bytes + pipeline.queued_bytes <= plan.max_bytes {
             return;
         }
-        pipeline.counters.dropped_items += draft.members.iter().map(|m| u64::from(m.items)).sum::<u64>();
+        let members = std::mem::take(&mut draft.members).into_iter().zip(std::mem::take(&mut draft.crcs));
+        let (kept, dropped): (Vec<_>, Vec<_>) = members.partition(|(member, _)| *member.index == *super::STATE_LANE);
+        pipeline.counters.dropped_items += dropped.iter().map(|(member, _)| u64::from(member.items)).sum::<u64>();
         pipeline.counters.dropped_bytes += draft.queued;
         pipeline.queued_bytes -= draft.queued;
         draft.counters = Some(pipeline.counters);
         draft.queued = 0;
-        draft.members.clear();
-        draft.crcs.clear();
+        (draft.members, draft.crcs) = kept.into_iter().unzip();
     }
 
     /// `when_full = "drop_oldest"`: settles the oldest members until the rest fits, none that is in flight.

@@ -1,6 +1,6 @@
 //! `splashctl flush`: ship what was read, now; exit code 4 if something is still owed after waiting.
 
-use splashdam_api::words::{bytes, count};
+use splashdam_api::words::{bytes, count, plural};
 use splashdam_api::{Client, Flushed};
 
 use crate::exit::Exit;
@@ -18,12 +18,13 @@ pub(crate) async fn run(pipeline: Option<&str>, client: &Client, output: &mut Ou
 fn render(flushed: &Flushed) -> String {
     let mut text = String::new();
     for pipeline in &flushed.pipelines {
-        let acknowledged = count(pipeline.acknowledged_records);
         if pipeline.owed_records == 0 {
-            text.push_str(&format!("{}: all is acknowledged ({acknowledged} records just now)\n", pipeline.id));
+            let acknowledged = plural(pipeline.acknowledged_records, "record");
+            text.push_str(&format!("{}: all is acknowledged ({acknowledged} just now)\n", pipeline.id));
         } else {
-            let (records, size) = (count(pipeline.owed_records), bytes(pipeline.owed_bytes));
-            text.push_str(&format!("{}: {records} records ({size}) are still owed", pipeline.id));
+            let acknowledged = count(pipeline.acknowledged_records);
+            let (records, size) = (plural(pipeline.owed_records, "record"), bytes(pipeline.owed_bytes));
+            text.push_str(&format!("{}: still owed: {records} ({size})", pipeline.id));
             if let Some(why) = &pipeline.why {
                 text.push_str(&format!(": {}", harmless(why)));
             }
@@ -52,7 +53,14 @@ mod tests {
         assert_eq!(
             render(&Flushed { pipelines: vec![done, owed] }),
             "web: all is acknowledged (1,200 records just now)\n\
-             audit: 3 records (900 B) are still owed: connection refused (0 acknowledged just now)\n"
+             audit: still owed: 3 records (900 B): connection refused (0 acknowledged just now)\n"
+        );
+        let one = FlushedPipeline { id: "a".to_owned(), acknowledged_records: 1, ..FlushedPipeline::default() };
+        let last = FlushedPipeline { id: "b".to_owned(), owed_records: 1, owed_bytes: 9, ..FlushedPipeline::default() };
+        assert_eq!(
+            render(&Flushed { pipelines: vec![one, last] }),
+            "a: all is acknowledged (1 record just now)\n\
+             b: still owed: 1 record (9 B) (0 acknowledged just now)\n"
         );
     }
 }

@@ -100,6 +100,12 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
         let gap = format!("{} were gone before they could be read", bytes(pipeline.gap_bytes));
         table.remark(&gap, Tone::Bad);
     }
+    if pipeline.dropped_records > 0 {
+        let last = pipeline.last_dropped.as_ref().map(|at| format!(", the last {} ago", ago(at, now)));
+        let records = plural(pipeline.dropped_records, "record");
+        let dropped = format!("{records} dropped because the buffer was full (when_full){}", last.unwrap_or_default());
+        table.remark(&dropped, Tone::Bad);
+    }
     if pipeline.untimed_records > 0 {
         let untimed =
             format!("no time can be read in {}: the log has an example", plural(pipeline.untimed_records, "record"));
@@ -189,6 +195,8 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
             owed_bytes: 90_000,
             gap_bytes: 77,
             untimed_records: 3,
+            dropped_records: 1500,
+            last_dropped: Some("2026-01-31T12:08:00.5Z".to_owned()),
             dead_letters: 1,
             last_error: Some("2026-01-31T12:09:00Z: index_closed_exception (400): closed".to_owned()),
             why: Some(lane.why.clone()),
@@ -198,6 +206,7 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
         let full = PipelineStatus {
             why: Some("the buffer of 1.0 GiB is used up".to_owned()),
             last_error: Some("connection refused".to_owned()),
+            dropped_records: 1,
             ..job("web", State::Full)
         };
         let mut status = agent(Health::Degraded, vec![audit, full]);
@@ -210,11 +219,13 @@ JOB    STATE   READ  BEHIND   OWED      SIZE  ACKNOWLEDGED  DEAD
 audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
     index audit is parked for 4 min: index_closed_exception: closed
     77 B were gone before they could be read
+    1,500 records dropped because the buffer was full (when_full), the last 1 min ago
     no time can be read in 3 records: the log has an example
     1 dead letter: splashctl dead-letters ls --pipeline audit
 web    full     0 B     0 B      0       0 B             0     0
     the buffer of 1.0 GiB is used up
     last error: connection refused
+    1 record dropped because the buffer was full (when_full)
 ";
         assert_eq!(shown(&status), want);
     }

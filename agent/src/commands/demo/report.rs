@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use splashdam_api::words::count;
+use splashdam_api::words::{count, plural};
 
 use super::Args;
 use super::cluster::{Access, Cluster};
@@ -74,7 +74,7 @@ impl Report {
     }
 
     pub(super) fn opening(&self, args: &Args, log: &Path, target: &str, restarts: u64) {
-        say(&format!("{} lines grow in {} within {} s.", count(args.lines), log.display(), args.seconds));
+        say(&format!("A log of {} grows in {} within {} s.", plural(args.lines, "line"), log.display(), args.seconds));
         say(&format!("An agent ships them to {target}."));
         say(&format!("The log is rotated while it grows, and the agent is killed with kill -9, {restarts} times.\n"));
     }
@@ -92,8 +92,12 @@ impl Report {
         }
         let received = received().await;
         self.shown = Some(Instant::now());
-        let text =
-            format!("{} of {} lines written, {} documents received", count(written), count(lines), count(received));
+        let text = format!(
+            "{} of {} written, {} received",
+            count(written),
+            plural(lines, "line"),
+            plural(received, "document")
+        );
         if self.live {
             log::progress(&format!("          {text}"));
         } else {
@@ -124,7 +128,7 @@ impl Report {
             say(&format!("Missing: the lines seq={}{more}", lines.join(", ")));
         }
         if tally.strange > 0 {
-            say(&format!("{} documents are no line that was written.", count(tally.strange)));
+            say(&format!("Received and never written: {}.", plural(tally.strange, "document")));
         }
         say(&format!(
             "This is wrong. Everything is kept in {}; the agent's log is {}.",

@@ -16,6 +16,8 @@ mod text;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use splashdam_api::words::plural;
+
 use super::records::{Record, records};
 use crate::plan::{ColumnFrom, CsvFormat, JsonFormat, TableColumn, TableFormat, TablePlan};
 use crate::record::{Batch, Chunk, Column, Data, Origin, Part, Timestamp, Type, Value};
@@ -241,7 +243,7 @@ impl ColumnDecoder {
         let count = found.len();
         let one_empty_more = count == physical + 1 && found.get(line, physical).is_some_and(|f| f.trim().is_empty());
         if count > physical && !one_empty_more || count < physical && !format.ignore_parse_errors {
-            return Row::Bad(format!("{physical} fields expected, found {count}"));
+            return Row::Bad(format!("{} expected, found {count}", plural(physical as u64, "field")));
         }
         for field in &self.fields {
             let Some(builder) = builders.get_mut(field.column) else { continue };

@@ -199,10 +199,6 @@ impl Door for MemoryDoor {
         Ok(receipt)
     }
 
-    fn owed_bytes(&self) -> u64 {
-        self.lanes().iter().map(|lane| lane.bytes).sum()
-    }
-
     async fn changed(&self) {
         self.notify.notified().await;
     }

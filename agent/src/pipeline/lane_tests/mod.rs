@@ -38,8 +38,17 @@ impl Running {
 
     /// With the memory of the delivery that ran in this folder before.
     fn in_folder(plan: ElasticsearchPlan, door: MemoryDoor, folder: &std::path::Path) -> Running {
-        let state = Arc::new(Delivery::open(folder, "test").unwrap());
-        let metrics = PipelineMetrics::default();
+        Running::counting(plan, door, folder, PipelineMetrics::default())
+    }
+
+    /// One that counts into the metrics of another.
+    fn counting(
+        plan: ElasticsearchPlan,
+        door: MemoryDoor,
+        folder: &std::path::Path,
+        metrics: PipelineMetrics,
+    ) -> Running {
+        let state = Arc::new(Delivery::open(folder, "test", None).unwrap());
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(deliver(door.clone(), plan, state.clone(), metrics.clone(), stopped));
         Running { door, state, metrics, stop, task, _folder: None }

@@ -92,6 +92,25 @@ async fn a_blocked_index_is_parked_others_flow_and_it_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gauges_of_several_sinks_are_summed() {
+    let server = Server::start(|request: &Request| request.is_bulk().then_some(Act::Each(|_, _| Some((429, BLOCK)))));
+    let doors: [MemoryDoor; 2] = Default::default();
+    for door in &doors {
+        door.owe_lines("bad", 10);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let [door, other] = doors;
+    let one = Running::in_folder(plan(&server), door, folder.path());
+    let other = Running::counting(plan(&server), other, folder.path(), one.metrics.clone());
+    one.until("both are counted", |running| running.metrics.parked_lanes.get() == 2).await;
+    let metrics = one.metrics.clone();
+    other.stop().await;
+    assert_eq!(metrics.parked_lanes.get(), 1);
+    one.stop().await;
+    assert_eq!((metrics.parked_lanes.get(), metrics.in_flight.get()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn park_for_makes_dead_letters_of_what_waited_long_enough() {
     let server = Server::start(|request: &Request| request.is_bulk().then_some(Act::Each(|_, _| Some((429, BLOCK)))));
     let door = MemoryDoor::default();

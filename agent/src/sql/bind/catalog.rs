@@ -1,5 +1,6 @@
 //! The tables and views of a script by name: which dialect they are in, which are read, which are written.
 
+use splashdam_api::words::plural;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
 
 use crate::sql::script::{Name, Table};
@@ -141,9 +142,9 @@ impl Binder<'_> {
         if !view.columns.is_empty() {
             if view.columns.len() != relation.columns.len() {
                 let message = format!(
-                    "view '{}' names {} columns, its query has {}",
+                    "view '{}' names {}, its query has {}",
                     view.name.text,
-                    view.columns.len(),
+                    plural(view.columns.len() as u64, "column"),
                     relation.columns.len()
                 );
                 return self.refuse_name(&view.name, message);

@@ -1,5 +1,6 @@
 //! FROM: tables, views, subqueries, window functions, and arrays that become rows. Joins of tables are refused.
 
+use splashdam_api::words::plural;
 use sqlparser::ast::{self, Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins};
 
 use super::scope::Relation;
@@ -147,9 +148,9 @@ impl Binder<'_> {
         if !alias.columns.is_empty() {
             if alias.columns.len() != relation.columns.len() {
                 let message = format!(
-                    "'{}' names {} columns, there are {}",
+                    "'{}' names {}, there are {}",
                     alias.name.value,
-                    alias.columns.len(),
+                    plural(alias.columns.len() as u64, "column"),
                     relation.columns.len()
                 );
                 return self.refuse(alias.name.span, message);

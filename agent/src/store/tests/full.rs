@@ -5,7 +5,7 @@ use std::path::Path;
 use super::sim::Sim;
 use super::*;
 use crate::plan::WhenFull;
-use crate::store::{Room, StoreError};
+use crate::store::{Room, STATE_LANE, StoreError};
 
 fn open_on(sim: &Sim, dir: &Path, change: impl FnOnce(&mut Options)) -> Store {
     let mut options = Options { durability: Durability::Always, ..options(dir) };
@@ -79,6 +79,28 @@ fn drop_newest_keeps_the_position_and_counts_what_was_not_kept() {
     assert_eq!(numbers(&app, "logs").0, [1, 2, 3, 4, 5]);
     assert_eq!((row_value(&app, 1), app.counters().dropped_items), (Some(20), 150));
     close(&store);
+}
+
+#[test]
+fn a_querys_state_is_never_dropped() {
+    for when_full in [WhenFull::DropOldest, WhenFull::DropNewest] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = open(dir.path());
+        let app = store.pipeline("app", &buffer(5000, when_full)).expect("a pipeline");
+        for n in 1..=20 {
+            let mut step = step("logs", n, 1000);
+            step.members.push(member(STATE_LANE, n, 1000));
+            durable(commit(&app, step));
+        }
+        wait_for("what is owed to fit", || app.owed_bytes() <= 5000);
+        let all: Vec<u64> = (1..=20).collect();
+        assert_eq!(numbers(&app, STATE_LANE).0, all, "{when_full:?}");
+        assert_eq!((app.counters().dropped_items, app.counters().dropped_bytes), (150, 15_000), "{when_full:?}");
+        close(&store);
+        let store = open(dir.path());
+        assert_eq!(numbers(&door(&store), STATE_LANE).0, all, "{when_full:?}");
+        close(&store);
+    }
 }
 
 #[test]

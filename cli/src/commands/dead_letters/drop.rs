@@ -6,7 +6,7 @@ use anyhow::bail;
 use splashdam_api::words::plural;
 use splashdam_api::{Changed, Client, Which};
 
-use super::found;
+use super::must_be_there;
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -17,6 +17,7 @@ pub(crate) async fn run(
     client: &Client,
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
+    must_be_there(pipeline, &which, client).await?;
     if !yes {
         let what = match &which {
             Which::All => "all dead letters".to_owned(),
@@ -31,8 +32,7 @@ pub(crate) async fn run(
             return Ok(Exit::NotConfirmed);
         }
     }
-    let dead_letters = client.drop_dead_letters(pipeline, which.clone()).await?;
-    found(pipeline, &which, dead_letters, output)?;
+    let dead_letters = client.drop_dead_letters(pipeline, which).await?;
     let dropped = plural(dead_letters, "dead letter");
     output.show(&Changed { dead_letters }, |_| format!("{dropped} of {pipeline} dropped\n"))?;
     Ok(Exit::Done)
