@@ -474,7 +474,8 @@ fn positions(door: &store::Pipeline) -> Vec<api::Position> {
         size: Some(p.size),
         state: p.state.to_owned(),
     };
-    Source::positions(&door.rows()).into_iter().map(shown).collect()
+    let rows: Vec<_> = door.rows().into_iter().filter(|(key, _)| !versions::is_own(*key)).collect();
+    Source::positions(&rows).into_iter().map(shown).collect()
 }
 
 fn dead_letter(pipeline: &str, number: u64, letter: &crate::record::DeadLetter) -> api::DeadLetter {

@@ -9,19 +9,20 @@ use super::agent::{Settings, StartError};
 use super::codec::{Codec, Pool, Work};
 use super::ingest::{Ingest, Signals};
 use super::lane_status::Delivery;
+use super::places::Places;
 use super::query_codec::QueryCodec;
 use super::query_door::QueryDoor;
 use super::query_outputs::{Outputs, lane_prefix};
 use super::query_stage::{QueryError, QueryStage};
 use super::state_log::StateLog;
 use super::upserts::Upserts;
-use super::versions::{OWN_ROWS, Versions, outlives_reset, step_of};
+use super::versions::{Versions, is_own, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
-use crate::record::{Row, SourceId, Timestamp};
-use crate::source::{self, Source};
-use crate::store::{self, Commit, Store, StoreError};
+use crate::record::{Row, Timestamp};
+use crate::source::Source;
+use crate::store::{self, Commit, Room, Store, StoreError};
 
 /// Where a script sends nothing to a cluster, rows wait as long as they do by default.
 const LINGER: Duration = Duration::from_millis(200);
@@ -106,13 +107,20 @@ impl Site<'_> {
         {
             return Ok(Err(error.into()));
         }
-        let (own, rows): (Rows, Rows) =
-            door.rows().into_iter().partition(|(key, _)| source::place(SourceId(*key)) == OWN_ROWS);
+        let (places, changed) = Places::open(&plan.id, &plan.tables, &door.rows()).map_err(QueryError::Tables)?;
+        // One that has lost its rows reads nothing until it is begun anew.
+        if !matches!(door.room(), Room::Parked(_))
+            && let Err(error) = keep(&door, changed)
+        {
+            return Ok(Err(error.into()));
+        }
+        let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| is_own(*key));
         let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
         let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
         let stage = if program.stateful() {
             let opened = QueryStage::open(
                 plan,
+                places.clone(),
                 program.clone(),
                 outputs.clone(),
                 &door,
@@ -125,15 +133,15 @@ impl Site<'_> {
             None
         };
         let upserts = stage.as_ref().map(|stage| stage.upserts());
-        let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
+        let sources = places.sources(&plan.tables);
         let source = match Source::open_all(&sources, rows, self.settings.once, metrics.clone()) {
             Ok(source) => source,
             Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
         };
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
-        let once = self.settings.once || sources.iter().all(|source| matches!(source, SourcePlan::Stdin(_)));
-        let work = Work::Query(Box::new(QueryCodec::new(plan, program, outputs, self.host, metrics.clone())));
+        let once = self.settings.once || sources.iter().all(|(_, source)| matches!(source, SourcePlan::Stdin(_)));
+        let work = Work::Query(Box::new(QueryCodec::new(plan, places, program, outputs, self.host, metrics.clone())));
         let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
             Ok(sinks) => sinks,
             Err(error) => return Ok(Err(error)),
@@ -208,7 +216,7 @@ struct Parts {
 
 /// Forgets state and positions: the job begins anew, and what it reads gets ids that it never gave out.
 fn reset(door: &store::Pipeline, tables: usize) -> Result<(), StoreError> {
-    let anew = Source::anew(Timestamp::now(), tables);
+    let anew = Source::anew(Timestamp::now(), 0..tables);
     if door.begin_anew(anew.clone())? {
         return StateLog::forget(door);
     }
@@ -220,14 +228,21 @@ fn reset(door: &store::Pipeline, tables: usize) -> Result<(), StoreError> {
     let gone = known.into_iter().filter(|(key, _)| !outlives_reset(*key)).map(|(key, _)| (key, None));
     let rows: HashMap<u64, Option<Box<[u8]>>> =
         gone.chain(anew.into_iter().map(|(key, row)| (key, Some(row)))).collect();
-    let rows = rows.into_iter().map(|(key, value)| Row { key, value }).collect();
+    keep(door, rows.into_iter().map(|(key, value)| Row { key, value }).collect())
+}
+
+/// Commits rows and waits until they are durable.
+fn keep(door: &store::Pipeline, rows: Vec<Row>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let receipt = door.commit(Commit { rows, ..Commit::default() })?;
     receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))
 }
 
 /// Lets a job go on that has lost its positions.
 fn begin_anew(job: &str, door: &store::Pipeline) -> Result<(), StoreError> {
-    if door.begin_anew(Source::anew(Timestamp::now(), 1))? {
+    if door.begin_anew(Source::anew(Timestamp::now(), [0]))? {
         tracing::warn!(%job, "it begins anew: what its sources have is read under new ids");
     } else {
         tracing::warn!(%job, "it has its positions, and goes on from them: --begin-anew is for jobs that have lost them");

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::places::Places;
 use super::query_codec::context;
 use super::query_outputs::{Outputs, Ready, print};
 use super::state_log::{Found, Marks, StateError, StateLog};
@@ -50,6 +51,8 @@ pub(crate) enum QueryError {
     NoState,
     #[error("{0}")]
     Unsupported(String),
+    #[error("{0}. Begin it anew with --reset-state")]
+    Tables(String),
     #[error("rendering failed: {0}")]
     Encode(#[from] io::Error),
 }
@@ -58,6 +61,7 @@ pub(super) struct QueryStage {
     engine: Engine,
     log: StateLog,
     outputs: Arc<Outputs>,
+    places: Places,
     upserts: Arc<Upserts>,
     zone: jiff::tz::TimeZone,
     idle_after: Duration,
@@ -89,6 +93,7 @@ impl QueryStage {
     /// A state that is damaged or another script's.
     pub(super) fn open(
         plan: &QueryPlan,
+        places: Places,
         program: Arc<Program>,
         outputs: Arc<Outputs>,
         door: &store::Pipeline,
@@ -118,6 +123,7 @@ impl QueryStage {
             engine,
             log,
             outputs,
+            places,
             upserts,
             zone: plan.query.settings.zone.clone(),
             idle_after: if set.is_zero() { IDLE_AFTER } else { set },
@@ -199,8 +205,8 @@ impl QueryStage {
         for source in &idle {
             self.seen.insert(*source, (now, true));
         }
-        let placed = |source: SourceId| (crate::source::place(source), source);
-        let tick = Tick { known, idle: idle.into_iter().map(placed).collect(), finished: Vec::new(), delivered };
+        let idle = self.scanned(idle);
+        let tick = Tick { known, idle, finished: Vec::new(), delivered };
         let mut cx = context(Timestamp::now(), &self.zone);
         self.engine.tick(&tick, &mut cx);
         self.changed |= !tick.idle.is_empty() || self.engine.has_news() || self.wants_mark();
@@ -217,7 +223,12 @@ impl QueryStage {
         for source in &unread {
             self.seen.insert(*source, (now, false));
         }
-        unread.into_iter().map(|source| (crate::source::place(source), source)).collect()
+        self.scanned(unread)
+    }
+
+    /// Sources with the scans that read them.
+    fn scanned(&self, sources: Vec<SourceId>) -> Vec<(usize, SourceId)> {
+        sources.into_iter().filter_map(|source| Some((self.places.scan(source)?, source))).collect()
     }
 
     /// Before the first row of a run: what there is to read holds the watermark from the beginning.

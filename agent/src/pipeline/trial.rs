@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::codec::Batch;
+use super::places::Places;
 use super::query_codec::{QueryCodec, context};
 use super::query_outputs::{Outputs, Ready};
 use crate::encode::Scratch;
 use crate::metrics::PipelineMetrics;
-use crate::plan::{QueryPlan, SourcePlan};
+use crate::plan::QueryPlan;
 use crate::query::{Engine, Program};
 use crate::record::{Timestamp, gzip};
 use crate::source::Source;
@@ -40,9 +41,10 @@ pub(crate) fn try_query(
     let program = Arc::new(Program::new(&plan.query)?);
     let outputs = Arc::new(Outputs::new(plan, agent));
     let mut engine = Engine::new(program.clone())?;
-    let codec = QueryCodec::new(plan, program.clone(), outputs.clone(), host, metrics.clone());
-    let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
-    let mut source = Source::open_all(&sources, Vec::new(), true, metrics).map_err(|error| error.to_string())?;
+    let places = Places::in_order(plan.tables.len());
+    let codec = QueryCodec::new(plan, places.clone(), program.clone(), outputs.clone(), host, metrics.clone());
+    let mut source = Source::open_all(&places.sources(&plan.tables), Vec::new(), true, metrics)
+        .map_err(|error| error.to_string())?;
     let mut scratch = Scratch::default();
     let zone = &plan.query.settings.zone;
     loop {

@@ -25,9 +25,14 @@ pub(super) fn step_of(rows: &[(u64, Box<[u8]>)]) -> Option<u64> {
     value.as_ref().try_into().ok().map(u64::from_le_bytes)
 }
 
+/// Whether a row is the pipeline's own, and none of its sources'.
+pub(super) fn is_own(key: u64) -> bool {
+    key >> 56 == OWN_ROWS as u64
+}
+
 /// The row to go on with after commits were lost: what the pipeline drew stays drawn; a source's rows go back.
 pub(super) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
-    if key >> 56 == OWN_ROWS as u64 { Some(latest.into()) } else { Source::rewind(key, before, latest) }
+    if is_own(key) { Some(latest.into()) } else { Source::rewind(key, before, latest) }
 }
 
 #[derive(Debug, Default)]
