@@ -164,7 +164,8 @@ impl Site<'_> {
             let SinkTarget::Elasticsearch(to) = &sink.target else { continue };
             let mut to = ElasticsearchPlan::clone(to);
             if sink.rows.update == UpdateMode::Inc {
-                to.bulk.max_in_flight = 1; // partial updates have no version: their order is all they have
+                // Partial updates have no version: their order is all they have.
+                (to.bulk.ordered, to.bulk.max_in_flight) = (true, 1);
             }
             let prefix = if several { lane_prefix(&sink.name) } else { String::new() };
             let door = QueryDoor {
