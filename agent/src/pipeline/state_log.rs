@@ -259,6 +259,7 @@ mod tests {
     fn commit(door: &store::Pipeline, member: Member) {
         let receipt = door.commit(Commit { members: vec![member], ..Commit::default() }).unwrap();
         receipt.blocking_recv().unwrap().unwrap();
+        assert_eq!(door.owed_bytes(), 0, "not while it is on its way, either");
     }
 
     fn open(door: &store::Pipeline) -> Result<(StateLog, Option<Found>, Vec<String>), StateError> {
