@@ -16,7 +16,7 @@ use super::query_outputs::{Outputs, lane_prefix};
 use super::query_stage::{QueryError, QueryStage};
 use super::state_log::StateLog;
 use super::upserts::Upserts;
-use super::versions::{Versions, is_own, outlives_reset, step_of};
+use super::versions::{Clock, Versions, is_own, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
@@ -138,11 +138,13 @@ impl Site<'_> {
             Ok(source) => source,
             Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
         };
+        // The rows of a state have their versions in its own log.
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
         let once = self.settings.once || sources.iter().all(|(_, source)| matches!(source, SourcePlan::Stdin(_)));
         let work = Work::Query(Box::new(QueryCodec::new(plan, places, program, outputs, self.host, metrics.clone())));
-        let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
+        let clock = upserts.as_ref().map_or_else(|| versions.clock(), |upserts| upserts.clock());
+        let sinks = match self.query_sinks(plan, &door, upserts.as_ref(), &clock) {
             Ok(sinks) => sinks,
             Err(error) => return Ok(Err(error)),
         };
@@ -157,6 +159,7 @@ impl Site<'_> {
         plan: &QueryPlan,
         door: &store::Pipeline,
         upserts: Option<&Arc<Upserts>>,
+        clock: &Arc<Clock>,
     ) -> Result<Vec<BuiltSink>, StartError> {
         let several = plan.sinks.len() > 1;
         let mut sinks = Vec::new();
@@ -172,6 +175,7 @@ impl Site<'_> {
                 store: door.clone(),
                 upserts: upserts.cloned(),
                 prefix: prefix.into(),
+                clock: clock.clone(),
                 seen: AtomicU64::new(0),
             };
             let file = if several { format!("{}.{}", plan.id, sink.name) } else { plan.id.clone() };

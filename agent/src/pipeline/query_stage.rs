@@ -157,7 +157,7 @@ impl QueryStage {
         let mut cursor = Cursor::default();
         while let Some(changes) = self.engine.undelivered(marks.delivered, &mut cursor, UNDELIVERED_ROWS, &mut cx) {
             let rows: usize = changes.iter().map(|changes| changes.batch.rows).sum();
-            let version = self.upserts.draw_versions(micros(now), rows as u64);
+            let version = self.upserts.clock().draw(micros(now), rows as u64);
             let ready = self.outputs.encode(&changes, version, now, &mut self.scratch)?;
             self.upserts.committed(marks.delivered + 1, ready.documents);
         }
@@ -254,13 +254,13 @@ impl QueryStage {
         let mut cx = context(at, &self.zone);
         let result = self.engine.step(self.step, &mut cx);
         let rows: usize = result.changes.iter().map(|changes| changes.batch.rows).sum();
-        let version = self.upserts.draw_versions(micros(at), rows as u64);
+        let version = self.upserts.clock().draw(micros(at), rows as u64);
         let mut ready = std::mem::take(&mut self.ready);
         ready.add(self.outputs.encode(&result.changes, version, at, &mut self.scratch)?);
         ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
         self.metrics.late_rows.inc_by(result.counts.late);
         self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
-        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock() };
+        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock().mark() };
         let Ready { mut members, documents, dead, printed, .. } = ready;
         members.push(self.log.changes(marks, &result.delta));
         self.write_base(marks, &mut members);
