@@ -17,14 +17,15 @@ use super::build::{Built, BuiltSink, SinkDoor, Site};
 use super::codec::Pool;
 use super::deliver::{self, Delivery};
 use super::ingest::Signals;
+use super::query_outputs::Sinks;
 use super::query_stage::QueryError;
-use super::status;
+use super::status::{self, held};
 use super::upserts::Upserts;
 use super::versions;
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
-use crate::source::{Source, SourceError, Waker};
+use crate::source::{SourceError, Waker};
 use crate::store::{self, Options, Store, StoreError};
 
 /// How long a flush waits for acknowledgements.
@@ -75,6 +76,8 @@ pub(super) struct Running {
     bounded: bool,
     pub(super) door: store::Pipeline,
     upserts: Option<Arc<Upserts>>,
+    pub(super) sinks: Sinks,
+    pub(super) started: Timestamp,
     pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) metrics: PipelineMetrics,
     pub(super) signals: Arc<Signals>,
@@ -177,7 +180,15 @@ impl Agent {
 
     /// Every source was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
-        self.pipelines.iter().all(|p| p.ended() && p.lanes().is_empty())
+        self.pipelines.iter().all(|p| p.ended() && p.delivers_all())
+    }
+
+    /// What is owed to sinks that scripts have no more, a line for each.
+    pub(crate) fn held(&self) -> Vec<String> {
+        let of = |p: &Running| {
+            p.held().into_iter().map(|(sink, lane)| format!("job {}: {}", p.id(), held(&sink, &lane))).collect()
+        };
+        self.pipelines.iter().flat_map(|p| -> Vec<String> { of(p) }).collect()
     }
 
     /// Why pipelines have failed, if any have.
@@ -256,7 +267,7 @@ impl Agent {
         self.pipelines
             .iter()
             .filter(wanted)
-            .map(|p| api::PipelinePositions { pipeline: p.id().to_owned(), positions: positions(&p.door) })
+            .map(|p| api::PipelinePositions { pipeline: p.id().to_owned(), positions: status::positions(&p.door) })
             .collect()
     }
 
@@ -277,7 +288,7 @@ impl Agent {
         }
         let before: Vec<u64> = chosen.iter().map(|p| p.metrics.acknowledged_records.get()).collect();
         let deadline = Instant::now() + FLUSH_WAIT;
-        while chosen.iter().any(|p| !p.quiet() || !p.lanes().is_empty()) && Instant::now() < deadline {
+        while chosen.iter().any(|p| !p.quiet() || !p.delivers_all()) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let flushed = |(p, before): (&&Running, u64)| {
@@ -301,8 +312,10 @@ impl Agent {
         from: u64,
         limit: usize,
     ) -> Result<Vec<api::DeadLetter>, String> {
+        let sinks = &self.find(pipeline)?.sinks;
         let letters = self.blocking(pipeline, move |door| door.dead_letters(from, limit)).await?;
-        Ok(letters.into_iter().map(|(number, letter)| dead_letter(pipeline, number, &letter)).collect())
+        let shown = |(number, letter): (u64, _)| status::dead_letter(pipeline, number, &letter, sinks);
+        Ok(letters.into_iter().map(shown).collect())
     }
 
     /// Owes dead letters again; `None`: all. Returns how many.
@@ -358,6 +371,7 @@ impl Agent {
 impl Running {
     fn start(built: Built, stop: &watch::Receiver<bool>) -> Result<Running, StartError> {
         let Built { job, ingest, sinks, upserts } = built;
+        let names = ingest.sinks.clone();
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
         let (waker, bounded) = (ingest.source.waker(), ingest.once);
         let outcome = Arc::new(Mutex::new(Outcome::Runs));
@@ -388,6 +402,8 @@ impl Running {
             bounded,
             door,
             upserts,
+            sinks: names,
+            started: Timestamp::now(),
             deliveries,
             metrics,
             signals,
@@ -406,6 +422,16 @@ impl Running {
     pub(super) fn lanes(&self) -> Vec<store::Lane> {
         let upserts = self.upserts.iter().flat_map(|upserts| upserts.lanes());
         self.door.lanes().into_iter().chain(upserts).collect()
+    }
+
+    /// What is owed to sinks that the script has no more, with their names.
+    pub(super) fn held(&self) -> Vec<(String, store::Lane)> {
+        self.lanes().into_iter().filter_map(|lane| Some((self.sinks.gone(&lane.index)?, lane))).collect()
+    }
+
+    /// Nothing is owed to a sink that there is.
+    fn delivers_all(&self) -> bool {
+        self.lanes().iter().all(|lane| self.sinks.gone(&lane.index).is_some())
     }
 
     pub(super) fn owed_bytes(&self) -> u64 {
@@ -464,33 +490,6 @@ fn replay(door: &store::Pipeline, numbers: &[u64]) -> Result<u64, StoreError> {
 /// Sets a counter that someone else counts.
 fn raise(counter: &Counter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-fn positions(door: &store::Pipeline) -> Vec<api::Position> {
-    let shown = |p: crate::source::FilePosition| api::Position {
-        path: p.path,
-        source: p.source.0,
-        offset: p.offset,
-        size: Some(p.size),
-        state: p.state.to_owned(),
-    };
-    let rows: Vec<_> = door.rows().into_iter().filter(|(key, _)| !versions::is_own(*key)).collect();
-    Source::positions(&rows).into_iter().map(shown).collect()
-}
-
-fn dead_letter(pipeline: &str, number: u64, letter: &crate::record::DeadLetter) -> api::DeadLetter {
-    api::DeadLetter {
-        pipeline: pipeline.to_owned(),
-        number,
-        at: Timestamp(letter.at_ms).to_rfc3339(),
-        index: letter.index.clone(),
-        id: letter.id.clone(),
-        kind: letter.kind.clone(),
-        reason: letter.reason.clone(),
-        status: letter.status,
-        action: String::from_utf8_lossy(&letter.action).into_owned(),
-        document: String::from_utf8_lossy(&letter.document).into_owned(),
-    }
 }
 
 /// This machine's name, as documents show it.

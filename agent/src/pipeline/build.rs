@@ -12,9 +12,10 @@ use super::lane_status::Delivery;
 use super::places::Places;
 use super::query_codec::QueryCodec;
 use super::query_door::QueryDoor;
-use super::query_outputs::{Outputs, lane_prefix};
+use super::query_outputs::{Outputs, Sinks, lane_prefix};
 use super::query_stage::{QueryError, QueryStage};
 use super::state_log::StateLog;
+use super::status::held;
 use super::upserts::Upserts;
 use super::versions::{Clock, Versions, is_own, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
@@ -87,7 +88,8 @@ impl Site<'_> {
             delivery: Arc::new(self.remembered(&plan.id, &plan.id)?),
             door: SinkDoor::Store(door.clone()),
         };
-        let parts = Parts { door, source, work, query: None, versions: Versions::default(), once };
+        let versions = Versions::default();
+        let parts = Parts { door, source, work, query: None, versions, sinks: Sinks::default(), once };
         let ingest = self.ingest(&plan.id, parts, plan.sink.bulk.linger, plan.buffer.max_bytes, metrics);
         Ok(Built { job: job.clone(), ingest, sinks: vec![sink], upserts: None })
     }
@@ -149,7 +151,13 @@ impl Site<'_> {
             Err(error) => return Ok(Err(error)),
         };
         let linger = sinks.iter().map(|sink| sink.plan.bulk.linger).min().unwrap_or(LINGER);
-        let parts = Parts { door, source, work, query: stage, versions, once };
+        let names = Sinks::of(plan);
+        for lane in door.lanes() {
+            if let Some(sink) = names.gone(&lane.index) {
+                tracing::warn!(job = %plan.id, "{}", held(&sink, &lane));
+            }
+        }
+        let parts = Parts { door, source, work, query: stage, versions, sinks: names, once };
         let ingest = self.ingest(&plan.id, parts, linger, plan.buffer.max_bytes, metrics);
         Ok(Ok(Built { job: job.clone(), ingest, sinks, upserts }))
     }
@@ -161,7 +169,6 @@ impl Site<'_> {
         upserts: Option<&Arc<Upserts>>,
         clock: &Arc<Clock>,
     ) -> Result<Vec<BuiltSink>, StartError> {
-        let several = plan.sinks.len() > 1;
         let mut sinks = Vec::new();
         for sink in &plan.sinks {
             let SinkTarget::Elasticsearch(to) = &sink.target else { continue };
@@ -170,16 +177,14 @@ impl Site<'_> {
                 // Partial updates have no version: their order is all they have.
                 (to.bulk.ordered, to.bulk.max_in_flight) = (true, 1);
             }
-            let prefix = if several { lane_prefix(&sink.name) } else { String::new() };
             let door = QueryDoor {
                 store: door.clone(),
                 upserts: upserts.cloned(),
-                prefix: prefix.into(),
+                prefix: lane_prefix(&sink.name).into(),
                 clock: clock.clone(),
                 seen: AtomicU64::new(0),
             };
-            let file = if several { format!("{}.{}", plan.id, sink.name) } else { plan.id.clone() };
-            let delivery = Arc::new(self.remembered(&plan.id, &file)?);
+            let delivery = Arc::new(self.remembered(&plan.id, &format!("{}.{}", plan.id, sink.name))?);
             sinks.push(BuiltSink { plan: to, delivery, door: SinkDoor::Query(door) });
         }
         Ok(sinks)
@@ -199,6 +204,7 @@ impl Site<'_> {
             work: Arc::new(parts.work),
             query: parts.query,
             versions: parts.versions,
+            sinks: parts.sinks,
             pool: self.pool.clone(),
             linger,
             once: parts.once,
@@ -216,6 +222,7 @@ struct Parts {
     work: Work,
     query: Option<Box<QueryStage>>,
     versions: Versions,
+    sinks: Sinks,
     once: bool,
 }
 

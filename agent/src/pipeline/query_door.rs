@@ -16,7 +16,7 @@ pub(super) struct QueryDoor {
     pub(super) store: store::Pipeline,
     /// `None`: the script has no state.
     pub(super) upserts: Option<Arc<Upserts>>,
-    /// What the names of this sink's lanes begin with; empty where it is the only one.
+    /// What the names of this sink's lanes begin with.
     pub(super) prefix: Arc<str>,
     /// Where the versions of its documents come from.
     pub(super) clock: Arc<Clock>,
