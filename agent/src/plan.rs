@@ -202,6 +202,9 @@ pub(crate) struct BulkPlan {
     pub(crate) compression: u32,
     /// Most requests at once.
     pub(crate) max_in_flight: usize,
+    /// Nothing of an index is sent while something older of it is on its way or waits to be sent again: for documents
+    /// whose order is all that tells the newest.
+    pub(crate) ordered: bool,
     /// A request without an answer for so long has failed.
     pub(crate) timeout: Duration,
 }
@@ -287,6 +290,7 @@ impl Default for BulkPlan {
             linger: Duration::from_millis(200),
             compression: 1,
             max_in_flight: 4,
+            ordered: false,
             timeout: Duration::from_secs(60),
         }
     }

@@ -145,3 +145,83 @@ fn every_row_that_cannot_be_computed_is_a_dead_letter_of_its_own() {
     wait::holds("the others are dead letters", PATIENCE, || agent.ctl().dead_letters().len() == 20);
     agent.stop();
 }
+
+#[test]
+fn tables_of_a_script_may_come_go_and_change_their_order() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let url = endpoint.url();
+    let script = |tables: &[&str]| {
+        let table = |name: &&str| {
+            format!(
+                "CREATE TABLE {name} (a STRING) WITH ('connector' = 'filesystem', 'path' = '{}/{name}.json', 'format' = 'json');\n",
+                room.logs().display()
+            )
+        };
+        let select: Vec<String> = tables.iter().map(|name| format!("SELECT a FROM {name}")).collect();
+        let sink = format!(
+            "CREATE TABLE t (a STRING) WITH ('connector' = 'elasticsearch-7', 'hosts' = '{url}', 'index' = 'counts');\n"
+        );
+        format!("{}{sink}INSERT INTO t {};\n", tables.iter().map(table).collect::<String>(), select.join(" UNION ALL "))
+    };
+    let lines: std::cell::RefCell<BTreeMap<String, String>> = std::cell::RefCell::default();
+    let run = |tables: &[&str]| {
+        for name in ["one", "two", "three"] {
+            let mut lines = lines.borrow_mut();
+            let content = lines.entry(name.to_owned()).or_default();
+            let number = content.lines().count();
+            content.push_str(&format!("{{\"a\":\"{name} {number}\"}}\n"));
+            room.file(&format!("logs/{name}.json"), &*content);
+        }
+        agent(&room, &script(tables)).once_well();
+        let mut found: Vec<String> = endpoint.documents(|documents| {
+            documents.of("counts").map(|(_, document)| document.json()["a"].as_str().unwrap().to_owned()).collect()
+        });
+        found.sort();
+        found
+    };
+    assert_eq!(run(&["one", "two"]), ["one 0", "two 0"]);
+    assert_eq!(run(&["two", "one"]), ["one 0", "one 1", "two 0", "two 1"]);
+    assert_eq!(run(&["two"]), ["one 0", "one 1", "two 0", "two 1", "two 2"]);
+    let all = ["one 0", "one 1", "one 2", "one 3", "three 0", "three 1", "three 2", "three 3"];
+    let two = ["two 0", "two 1", "two 2"];
+    assert_eq!(run(&["three", "one"]), [&all[..], &two].concat());
+}
+
+#[test]
+fn what_is_owed_to_a_sink_waits_for_a_sink_of_that_name_and_is_told() {
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    let (url, logs) = (endpoint.url(), room.logs());
+    let table = format!(
+        "CREATE TABLE s (a STRING) WITH ('connector' = 'filesystem', 'path' = '{}/*.json', 'format' = 'json');\n",
+        logs.display()
+    );
+    let into = |sink: &str| {
+        format!(
+            "CREATE TABLE {sink} (a STRING) WITH ('connector' = 'elasticsearch-7', 'hosts' = '{url}', 'index' = '{sink}s');\n\
+             INSERT INTO {sink} SELECT a FROM s;\n"
+        )
+    };
+    let owed = |agent: &Agent| agent.ctl().number("owed_records");
+    room.file("logs/a.json", "{\"a\":\"x\"}\n".repeat(3));
+    endpoint.down();
+    let mut first = agent(&room, &format!("{table}{}", into("old")));
+    first.start_ready();
+    wait::holds("rows are owed", PATIENCE, || owed(&first) == Some(3));
+    first.stop();
+    endpoint.up();
+    // Renamed: nobody takes them for the new sink's.
+    let mut renamed = agent(&room, &format!("{table}{}", into("new")));
+    let output = renamed.once();
+    assert_eq!(output.status.code(), Some(5), "{}", renamed.log());
+    let said = "3 documents owed to the sink old are kept: the script has no such sink any more";
+    assert!(renamed.log().contains(said), "{}", renamed.log());
+    renamed.start_ready();
+    let status = renamed.ctl().status().to_string();
+    assert!(status.contains(said) && renamed.ctl().state() == "parked", "{status}");
+    renamed.stop();
+    assert_eq!(endpoint.count("olds") + endpoint.count("news"), 0);
+    // One sink or several: the name is the same.
+    let mut both = agent(&room, &format!("{table}{}{}", into("new"), into("old")));
+    both.once_well();
+    assert_eq!((endpoint.count("olds"), endpoint.count("news")), (3, 0));
+}

@@ -94,7 +94,10 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             break Exit::Failed;
         }
         if agent.finished() {
-            break tokio::task::block_in_place(|| told_unreadable(&sources));
+            let held = agent.held();
+            held.iter().for_each(complain);
+            let exit = tokio::task::block_in_place(|| told_unreadable(&sources));
+            break if held.is_empty() { exit } else { Exit::Failed };
         }
     };
     line.end(&agent);

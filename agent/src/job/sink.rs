@@ -209,5 +209,6 @@ fn read_bulk<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> BulkPlan {
         compression: reader.integer(&bulk, "compression", 1..=9).unwrap_or(default.compression),
         max_in_flight: reader.integer(&bulk, "max_in_flight", 1..=256).map_or(default.max_in_flight, |n| n as usize),
         timeout: reader.duration(&bulk, "timeout", SECOND..=3600 * SECOND).unwrap_or(default.timeout),
+        ordered: default.ordered,
     }
 }

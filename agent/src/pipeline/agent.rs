@@ -16,12 +16,12 @@ use super::build::Site;
 use super::codec::Pool;
 use super::query_stage::QueryError;
 use super::running::Running;
-use super::status;
+use super::status::{self, held};
 use super::versions;
 use crate::metrics::Metrics;
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
-use crate::source::{Source, SourceError};
+use crate::source::SourceError;
 use crate::store::{self, Options, Store, StoreError};
 
 /// How long a flush waits for acknowledgements.
@@ -150,7 +150,15 @@ impl Agent {
 
     /// Every source was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
-        self.pipelines.iter().all(|p| p.ended() && p.lanes().is_empty())
+        self.pipelines.iter().all(|p| p.ended() && p.delivers_all())
+    }
+
+    /// What is owed to sinks that scripts have no more, a line for each.
+    pub(crate) fn held(&self) -> Vec<String> {
+        let of = |p: &Running| {
+            p.held().into_iter().map(|(sink, lane)| format!("job {}: {}", p.id(), held(&sink, &lane))).collect()
+        };
+        self.pipelines.iter().flat_map(|p| -> Vec<String> { of(p) }).collect()
     }
 
     /// Why pipelines have failed, if any have.
@@ -229,7 +237,7 @@ impl Agent {
         self.pipelines
             .iter()
             .filter(wanted)
-            .map(|p| api::PipelinePositions { pipeline: p.id().to_owned(), positions: positions(&p.door) })
+            .map(|p| api::PipelinePositions { pipeline: p.id().to_owned(), positions: status::positions(&p.door) })
             .collect()
     }
 
@@ -250,7 +258,7 @@ impl Agent {
         }
         let before: Vec<u64> = chosen.iter().map(|p| p.metrics.acknowledged_records.get()).collect();
         let deadline = Instant::now() + FLUSH_WAIT;
-        while chosen.iter().any(|p| !p.quiet() || !p.lanes().is_empty()) && Instant::now() < deadline {
+        while chosen.iter().any(|p| !p.quiet() || !p.delivers_all()) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let flushed = |(p, before): (&&Running, u64)| {
@@ -274,8 +282,10 @@ impl Agent {
         from: u64,
         limit: usize,
     ) -> Result<Vec<api::DeadLetter>, String> {
+        let sinks = &self.find(pipeline)?.sinks;
         let letters = self.blocking(pipeline, move |door| door.dead_letters(from, limit)).await?;
-        Ok(letters.into_iter().map(|(number, letter)| dead_letter(pipeline, number, &letter)).collect())
+        let shown = |(number, letter): (u64, _)| status::dead_letter(pipeline, number, &letter, sinks);
+        Ok(letters.into_iter().map(shown).collect())
     }
 
     /// Owes dead letters again; `None`: all. Returns how many.
@@ -343,32 +353,6 @@ fn replay(door: &store::Pipeline, numbers: &[u64]) -> Result<u64, StoreError> {
 /// Sets a counter that someone else counts.
 fn raise(counter: &Counter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
-}
-
-fn positions(door: &store::Pipeline) -> Vec<api::Position> {
-    let shown = |p: crate::source::FilePosition| api::Position {
-        path: p.path,
-        source: p.source.0,
-        offset: p.offset,
-        size: Some(p.size),
-        state: p.state.to_owned(),
-    };
-    Source::positions(&door.rows()).into_iter().map(shown).collect()
-}
-
-fn dead_letter(pipeline: &str, number: u64, letter: &crate::record::DeadLetter) -> api::DeadLetter {
-    api::DeadLetter {
-        pipeline: pipeline.to_owned(),
-        number,
-        at: Timestamp(letter.at_ms).to_rfc3339(),
-        index: letter.index.clone(),
-        id: letter.id.clone(),
-        kind: letter.kind.clone(),
-        reason: letter.reason.clone(),
-        status: letter.status,
-        action: String::from_utf8_lossy(&letter.action).into_owned(),
-        document: String::from_utf8_lossy(&letter.document).into_owned(),
-    }
 }
 
 /// This machine's name, as documents show it.

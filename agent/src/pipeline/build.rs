@@ -9,19 +9,21 @@ use super::agent::{Settings, StartError};
 use super::codec::{Codec, Pool, Work};
 use super::ingest::{Ingest, Signals};
 use super::lane_status::Delivery;
+use super::places::Places;
 use super::query_codec::QueryCodec;
 use super::query_door::QueryDoor;
-use super::query_outputs::{Outputs, lane_prefix};
+use super::query_outputs::{Outputs, Sinks, lane_prefix};
 use super::query_stage::{QueryError, QueryStage};
 use super::state_log::StateLog;
+use super::status::held;
 use super::upserts::Upserts;
-use super::versions::{OWN_ROWS, Versions, outlives_reset, step_of};
+use super::versions::{Clock, Versions, is_own, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{BufferPlan, ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
-use crate::record::{Row, SourceId, Timestamp};
-use crate::source::{self, Source};
-use crate::store::{self, Commit, Store, StoreError};
+use crate::record::{Row, Timestamp};
+use crate::source::Source;
+use crate::store::{self, Commit, Room, Store, StoreError};
 
 /// Where a script sends nothing to a cluster, rows wait as long as they do by default.
 const LINGER: Duration = Duration::from_millis(200);
@@ -86,7 +88,8 @@ impl Site<'_> {
             delivery: Arc::new(self.remembered(&plan.id, None)?),
             door: SinkDoor::Store(door.clone()),
         };
-        let parts = Parts { door, source, work, query: None, versions: Versions::default(), once };
+        let versions = Versions::default();
+        let parts = Parts { door, source, work, query: None, versions, sinks: Sinks::default(), once };
         let ingest = self.ingest(&plan.id, parts, plan.sink.bulk.linger, &plan.buffer, metrics);
         Ok(Built { job: job.clone(), ingest, sinks: vec![sink], upserts: None })
     }
@@ -106,18 +109,24 @@ impl Site<'_> {
         {
             return Ok(Err(error.into()));
         }
-        let (own, rows): (Rows, Rows) =
-            door.rows().into_iter().partition(|(key, _)| source::place(SourceId(*key)) == OWN_ROWS);
+        let (places, changed) = Places::open(&plan.id, &plan.tables, &door.rows()).map_err(QueryError::Tables)?;
+        // One that has lost its rows reads nothing until it is begun anew.
+        if !matches!(door.room(), Room::Parked(_))
+            && let Err(error) = keep(&door, changed)
+        {
+            return Ok(Err(error.into()));
+        }
+        let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| is_own(*key));
         let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
         let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
         let stage = if program.stateful() {
             let opened = QueryStage::open(
                 plan,
+                places.clone(),
                 program.clone(),
                 outputs.clone(),
                 &door,
-                Source::has_positions(&rows),
-                step_of(&own),
+                (Source::has_positions(&rows), step_of(&own)),
                 metrics.clone(),
             );
             Some(Box::new(opened?))
@@ -125,21 +134,29 @@ impl Site<'_> {
             None
         };
         let upserts = stage.as_ref().map(|stage| stage.upserts());
-        let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
+        let sources = places.sources(&plan.tables);
         let source = match Source::open_all(&sources, rows, self.settings.once, metrics.clone()) {
             Ok(source) => source,
             Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
         };
+        // The rows of a state have their versions in its own log.
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
-        let once = self.settings.once || sources.iter().all(|source| matches!(source, SourcePlan::Stdin(_)));
-        let work = Work::Query(Box::new(QueryCodec::new(plan, program, outputs, self.host, metrics.clone())));
-        let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
+        let once = self.settings.once || sources.iter().all(|(_, source)| matches!(source, SourcePlan::Stdin(_)));
+        let work = Work::Query(Box::new(QueryCodec::new(plan, places, program, outputs, self.host, metrics.clone())));
+        let clock = upserts.as_ref().map_or_else(|| versions.clock(), |upserts| upserts.clock());
+        let sinks = match self.query_sinks(plan, &door, upserts.as_ref(), &clock) {
             Ok(sinks) => sinks,
             Err(error) => return Ok(Err(error)),
         };
         let linger = sinks.iter().map(|sink| sink.plan.bulk.linger).min().unwrap_or(LINGER);
-        let parts = Parts { door, source, work, query: stage, versions, once };
+        let names = Sinks::of(plan);
+        for lane in door.lanes() {
+            if let Some(sink) = names.gone(&lane.index) {
+                tracing::warn!(job = %plan.id, "{}", held(&sink, &lane));
+            }
+        }
+        let parts = Parts { door, source, work, query: stage, versions, sinks: names, once };
         let ingest = self.ingest(&plan.id, parts, linger, &plan.buffer, metrics);
         Ok(Ok(Built { job: job.clone(), ingest, sinks, upserts }))
     }
@@ -149,24 +166,24 @@ impl Site<'_> {
         plan: &QueryPlan,
         door: &store::Pipeline,
         upserts: Option<&Arc<Upserts>>,
+        clock: &Arc<Clock>,
     ) -> Result<Vec<BuiltSink>, StartError> {
-        let several = plan.sinks.len() > 1;
         let mut sinks = Vec::new();
         for sink in &plan.sinks {
             let SinkTarget::Elasticsearch(to) = &sink.target else { continue };
             let mut to = ElasticsearchPlan::clone(to);
             if sink.rows.update == UpdateMode::Inc {
-                to.bulk.max_in_flight = 1; // partial updates have no version: their order is all they have
+                // Partial updates have no version: their order is all they have.
+                (to.bulk.ordered, to.bulk.max_in_flight) = (true, 1);
             }
-            let prefix = if several { lane_prefix(&sink.name) } else { String::new() };
             let door = QueryDoor {
                 store: door.clone(),
                 upserts: upserts.cloned(),
-                prefix: prefix.into(),
+                prefix: lane_prefix(&sink.name).into(),
+                clock: clock.clone(),
                 seen: AtomicU64::new(0),
             };
-            let sink = several.then_some(sink.name.as_str());
-            let delivery = Arc::new(self.remembered(&plan.id, sink)?);
+            let delivery = Arc::new(self.remembered(&plan.id, Some(&sink.name))?);
             sinks.push(BuiltSink { plan: to, delivery, door: SinkDoor::Query(door) });
         }
         Ok(sinks)
@@ -193,6 +210,7 @@ impl Site<'_> {
             work: Arc::new(parts.work),
             query: parts.query,
             versions: parts.versions,
+            sinks: parts.sinks,
             pool: self.pool.clone(),
             linger,
             once: parts.once,
@@ -210,12 +228,13 @@ struct Parts {
     work: Work,
     query: Option<Box<QueryStage>>,
     versions: Versions,
+    sinks: Sinks,
     once: bool,
 }
 
 /// Forgets state and positions: the job begins anew, and what it reads gets ids that it never gave out.
 fn reset(door: &store::Pipeline, tables: usize) -> Result<(), StoreError> {
-    let anew = Source::anew(Timestamp::now(), tables);
+    let anew = Source::anew(Timestamp::now(), 0..tables);
     if door.begin_anew(anew.clone())? {
         return StateLog::forget(door);
     }
@@ -227,14 +246,21 @@ fn reset(door: &store::Pipeline, tables: usize) -> Result<(), StoreError> {
     let gone = known.into_iter().filter(|(key, _)| !outlives_reset(*key)).map(|(key, _)| (key, None));
     let rows: HashMap<u64, Option<Box<[u8]>>> =
         gone.chain(anew.into_iter().map(|(key, row)| (key, Some(row)))).collect();
-    let rows = rows.into_iter().map(|(key, value)| Row { key, value }).collect();
+    keep(door, rows.into_iter().map(|(key, value)| Row { key, value }).collect())
+}
+
+/// Commits rows and waits until they are durable.
+fn keep(door: &store::Pipeline, rows: Vec<Row>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     let receipt = door.commit(Commit { rows, ..Commit::default() })?;
     receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))
 }
 
 /// Lets a job go on that has lost its positions.
 fn begin_anew(job: &str, door: &store::Pipeline) -> Result<(), StoreError> {
-    if door.begin_anew(Source::anew(Timestamp::now(), 1))? {
+    if door.begin_anew(Source::anew(Timestamp::now(), [0]))? {
         tracing::warn!(%job, "it begins anew: what its sources have is read under new ids");
     } else {
         tracing::warn!(%job, "it has its positions, and goes on from them: --begin-anew is for jobs that have lost them");

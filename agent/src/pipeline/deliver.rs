@@ -59,7 +59,7 @@ pub(super) async fn deliver<D: Door>(
                     () = stopped(&mut stop) => break, // even if the store is stuck
                 }
             }
-            Some(Ok((index, dead, result))) = delivering.receipts.join_next() => delivering.receipt(&index, dead, result),
+            Some(Ok((index, told, result))) = delivering.receipts.join_next() => delivering.receipt(&index, told, result),
             () = door.changed() => delivering.look(),
             () = state.wake.notified() => delivering.retry_now(Instant::now()),
             () = sleep, if wake.is_some() => {}
@@ -73,6 +73,15 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
+/// What the store was told in a settlement.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// How many dead letters.
+    pub(super) dead: u64,
+    /// A part of some member is still owed.
+    pub(super) returns: bool,
+}
+
 /// The loop's state.
 pub(super) struct Delivering<D> {
     pub(super) shared: Arc<Shared<D>>,
@@ -81,8 +90,8 @@ pub(super) struct Delivering<D> {
     pub(super) flights: JoinSet<Outcome>,
     /// What each flight carries, should it never land.
     aboard: HashMap<Id, (Arc<str>, Work)>,
-    /// Settlements, with so many dead letters, until they are durable.
-    pub(super) receipts: JoinSet<(Arc<str>, u64, Result<(), StoreError>)>,
+    /// Settlements until they are durable.
+    pub(super) receipts: JoinSet<(Arc<str>, Told, Result<(), StoreError>)>,
     /// The lane whose turn it was last.
     turn: Option<Arc<str>>,
     /// Requests in flight and parked lanes, as the gauges have them of this sink.
@@ -114,8 +123,9 @@ impl<D: Door> Delivering<D> {
         if self.lanes.len() > LANES_KEPT {
             self.lanes.retain(|_, lane| !lane.is_idle());
         }
+        let ordered = self.shared.plan.bulk.ordered;
         for owed in owing {
-            let lane = self.lanes.entry(owed.index.clone()).or_insert_with(|| Lane::new(owed.index));
+            let lane = self.lanes.entry(owed.index.clone()).or_insert_with(|| Lane::new(owed.index, ordered));
             lane.more = true;
         }
     }
@@ -229,6 +239,12 @@ impl<D: Door> Delivering<D> {
     async fn work(&mut self, index: &Arc<str>, limit: Limit, now: Instant) -> Option<Work> {
         let waiting_max = 2 * self.shared.plan.bulk.max_in_flight.max(1);
         let lane = self.lanes.get_mut(index)?;
+        if lane.holds() {
+            return None;
+        }
+        if lane.ordered && !lane.waiting.is_empty() {
+            return lane.due(now);
+        }
         if !lane.retried
             && let Some(work) = lane.due(now)
         {

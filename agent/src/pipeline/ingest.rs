@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::allowance::{Allowance, BATCH_BYTES, UnderWay};
 use super::codec::{Batch, Encoded, Pool, Work};
 use super::notices::Notices;
-use super::query_outputs::print;
+use super::query_outputs::{Sinks, print};
 use super::query_stage::QueryStage;
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
@@ -71,6 +71,7 @@ pub(super) struct Ingest {
     pub(super) query: Option<Box<QueryStage>>,
     /// Where the versions of rows come from that are encoded without a state.
     pub(super) versions: Versions,
+    pub(super) sinks: Sinks,
     pub(super) pool: Arc<Pool>,
     pub(super) linger: Duration,
     /// End when the source has been read to its present end.
@@ -397,7 +398,11 @@ impl Running {
     /// After the end of a bounded source: waits until nothing is owed any more (false), or until something of it
     /// turns out to be damaged and is to be read again (true).
     fn wait_for_damage(&mut self) -> bool {
-        while !self.stopped() && !self.ingest.door.lanes().is_empty() {
+        let owes = |ingest: &Ingest| {
+            let lanes = ingest.door.lanes();
+            lanes.iter().any(|lane| ingest.sinks.gone(&lane.index).is_none())
+        };
+        while !self.stopped() && owes(&self.ingest) {
             self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
             if self.is_set_back_due() {
                 return true;

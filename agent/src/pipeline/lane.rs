@@ -106,13 +106,17 @@ pub(super) struct Lane {
     pub(super) retried: bool,
     /// No new members are taken before this.
     pub(super) rests_until: Option<Instant>,
+    /// Nothing is sent before what is older.
+    pub(super) ordered: bool,
+    /// Settlements under way that give a part back, which is older than what comes next.
+    pub(super) returning: u32,
     held: HashMap<Key, Held>,
     /// Members given back after they may have reached the cluster.
     sent: std::collections::HashSet<Key>,
 }
 
 impl Lane {
-    pub(super) fn new(index: Arc<str>) -> Lane {
+    pub(super) fn new(index: Arc<str>, ordered: bool) -> Lane {
         Lane {
             index,
             more: true,
@@ -124,6 +128,8 @@ impl Lane {
             troubled: 0,
             retried: false,
             rests_until: None,
+            ordered,
+            returning: 0,
             held: HashMap::new(),
             sent: std::collections::HashSet::new(),
         }
@@ -131,7 +137,8 @@ impl Lane {
 
     /// Nothing here that the store does not know.
     pub(super) fn is_idle(&self) -> bool {
-        self.flying == 0 && self.waiting.is_empty() && self.parked.is_none() && self.held.is_empty()
+        let sending = self.flying > 0 || self.returning > 0 || !self.waiting.is_empty();
+        !sending && self.parked.is_none() && self.held.is_empty()
     }
 
     /// It has something to send or in flight.
@@ -156,14 +163,33 @@ impl Lane {
         Work::new(pieces.collect())
     }
 
+    /// Nothing may be sent before something older has come to rest.
+    pub(super) fn holds(&self) -> bool {
+        self.ordered && (self.flying > 0 || self.returning > 0)
+    }
+
+    /// To be sent again later.
+    pub(super) fn wait(&mut self, work: Work) {
+        if self.ordered { self.waiting.push_front(work) } else { self.waiting.push_back(work) }
+    }
+
     /// The due work that has waited longest.
     pub(super) fn due(&mut self, now: Instant) -> Option<Work> {
+        if self.ordered && !self.waiting.front()?.due(now) {
+            return None;
+        }
         let at = self.waiting.iter().position(|work| work.due(now))?;
         self.waiting.remove(at)
     }
 
     /// When there is something to send: now or later. `None`: nothing that is not in flight.
     pub(super) fn ready(&self, waiting_max: usize, now: Instant) -> Option<Instant> {
+        if self.holds() {
+            return None;
+        }
+        if let Some(oldest) = self.waiting.front().filter(|_| self.ordered) {
+            return Some(oldest.not_before.unwrap_or(now));
+        }
         let waiting = self.waiting.iter().map(|work| work.not_before.unwrap_or(now)).min();
         let more = self.more && self.waiting.len() < waiting_max;
         waiting.into_iter().chain(more.then(|| self.rests_until.unwrap_or(now))).min()
@@ -204,8 +230,16 @@ impl Lane {
         None
     }
 
-    /// Pieces are not held on to any longer; what is left of their members goes back to the store.
+    /// Pieces are not held on to any longer; what is left of their members goes back to the store. Where order counts
+    /// so does all that waits behind them.
     pub(super) fn release(&mut self, pieces: Vec<Piece>, rested: &mut Rested) {
+        self.let_go(pieces, rested);
+        if self.ordered {
+            self.release_waiting(rested);
+        }
+    }
+
+    fn let_go(&mut self, pieces: Vec<Piece>, rested: &mut Rested) {
         for piece in pieces {
             if let Some(held) = self.held.get_mut(&piece.key()) {
                 held.sent |= piece.sent;
@@ -227,7 +261,7 @@ impl Lane {
     /// All waiting works go back to the store.
     pub(super) fn release_waiting(&mut self, rested: &mut Rested) {
         for work in std::mem::take(&mut self.waiting) {
-            self.release(work.pieces, rested);
+            self.let_go(work.pieces, rested);
         }
         self.more = true;
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deliver::Delivering;
+use super::deliver::{Delivering, Told};
 use super::lane::{Lane, Park, Rested, STORE};
 use super::lane_attempt::{Ended, Outcome};
 use super::lane_door::Door;
@@ -74,11 +74,14 @@ impl<D: Door> Delivering<D> {
         if rested.settled.is_empty() {
             return;
         }
-        let (door, dead) = (self.shared.door.clone(), rested.dead.len() as u64);
+        let returns = rested.settled.iter().any(|settled| settled.still_owed.is_some());
+        let said = Told { dead: rested.dead.len() as u64, returns };
+        let door = self.shared.door.clone();
         let told = tokio::task::spawn_blocking(move || door.settle(rested.settled, rested.dead)).await;
         match told {
             Ok(Ok(receipt)) => {
-                self.receipts.spawn(async move { (index, dead, receipt.await.unwrap_or(Err(StoreError::Stopped))) });
+                self.lanes.get_mut(&index).into_iter().for_each(|lane| lane.returning += u32::from(returns));
+                self.receipts.spawn(async move { (index, said, receipt.await.unwrap_or(Err(StoreError::Stopped))) });
             }
             Ok(Err(error)) => self.unsettled(&index, &error, now),
             Err(_) => {}
@@ -87,11 +90,12 @@ impl<D: Door> Delivering<D> {
 
     /// A settlement is durable, or can't be. (One that is lost in a crash means that documents are sent again, as
     /// no-ops; it is waited for because of its dead letters, and to count what is owed when it has been applied.)
-    pub(super) fn receipt(&mut self, index: &Arc<str>, dead: u64, result: Result<(), StoreError>) {
+    pub(super) fn receipt(&mut self, index: &Arc<str>, told: Told, result: Result<(), StoreError>) {
+        self.lanes.get_mut(index).into_iter().for_each(|lane| lane.returning -= u32::from(told.returns));
         match result {
-            Ok(()) if dead == 0 => {}
+            Ok(()) if told.dead == 0 => {}
             Ok(()) => {
-                self.shared.metrics.dead_letters.inc_by(dead);
+                self.shared.metrics.dead_letters.inc_by(told.dead);
                 self.lanes.get_mut(index).filter(|lane| lane.is_parked_for_the_store()).into_iter().for_each(unpark);
             }
             Err(error) => self.unsettled(index, &error, Instant::now()),
@@ -149,6 +153,8 @@ impl<D: Door> Delivering<D> {
         rested: &mut Rested,
         now: Instant,
     ) {
+        let in_order = lane.ordered.then(|| in_order(verdicts));
+        let verdicts = in_order.as_deref().unwrap_or(verdicts);
         let tally = Tally::of(verdicts);
         self.acknowledged(tally.done, tally.duplicates);
         self.shared.metrics.rejected_429.inc_by(u64::from(tally.rejected));
@@ -194,7 +200,7 @@ impl<D: Door> Delivering<D> {
             lane.release(work.pieces, rested);
         } else {
             work.not_before = Some(at);
-            lane.waiting.push_back(work);
+            lane.wait(work);
         }
     }
 
@@ -284,6 +290,7 @@ impl<D: Door> Delivering<D> {
         let one = work.count() == 1;
         if work.failures >= FAILURES_MAX && others_pass && !one {
             match lane.halve(work) {
+                Ok((first, second)) if lane.ordered => [second, first].into_iter().for_each(|half| lane.wait(half)),
                 Ok((first, second)) => lane.waiting.extend([first, second]),
                 Err(work) => self.again(lane, *work, wait.unwrap_or_default(), rested, now),
             }
@@ -334,7 +341,7 @@ impl<D: Door> Delivering<D> {
             lane.release(single.pieces, rested);
         } else {
             single.not_before = Some(now + single.backoff.next());
-            lane.waiting.push_back(single);
+            lane.wait(single);
         }
     }
 
@@ -358,6 +365,20 @@ impl<D: Door> Delivering<D> {
             lane.finish(piece, None, own, rested);
         }
     }
+}
+
+/// Where documents have only their order, all behind one that is to be sent again are, too: a newer one of the same id
+/// may be among them. (Those that are dead letters stay that.)
+fn in_order(verdicts: &[Verdict]) -> Vec<Verdict> {
+    let mut again = false;
+    let follow = |verdict: &Verdict| match verdict {
+        Verdict::Done | Verdict::Duplicate if again => Verdict::Retry { rejected: false },
+        other => {
+            again |= !matches!(other, Verdict::Done | Verdict::Duplicate | Verdict::Refused(_));
+            other.clone()
+        }
+    };
+    verdicts.iter().map(follow).collect()
 }
 
 /// How many documents of an answer got which verdict.

@@ -23,6 +23,7 @@ mod lane_status;
 mod lane_tests;
 mod lane_work;
 mod notices;
+mod places;
 mod query_codec;
 mod query_door;
 mod query_outputs;

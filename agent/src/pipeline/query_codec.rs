@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::codec::{Batch, Encoded};
+use super::places::Places;
 use super::query_outputs::{Outputs, Ready};
 use crate::decode::{ColumnDecoder, DecodeFacts};
 use crate::encode::Scratch;
@@ -12,12 +13,12 @@ use crate::metrics::PipelineMetrics;
 use crate::plan::QueryPlan;
 use crate::query::{Prepared, Program};
 use crate::record::{Chunk, DeadLetter, Piece, Timestamp};
-use crate::source;
 use crate::sql::expr::Context;
 
 /// One script's stateless part, shared by the workers.
 pub(crate) struct QueryCodec {
     decoders: Vec<ColumnDecoder>,
+    places: Places,
     program: Arc<Program>,
     outputs: Arc<Outputs>,
     zone: jiff::tz::TimeZone,
@@ -28,6 +29,7 @@ pub(crate) struct QueryCodec {
 impl QueryCodec {
     pub(super) fn new(
         plan: &QueryPlan,
+        places: Places,
         program: Arc<Program>,
         outputs: Arc<Outputs>,
         host: &str,
@@ -35,18 +37,18 @@ impl QueryCodec {
     ) -> QueryCodec {
         let decoders = plan.tables.iter().map(|table| ColumnDecoder::new(table, host)).collect();
         let (zone, job) = (plan.query.settings.zone.clone(), plan.id.clone());
-        QueryCodec { decoders, program, outputs, zone, job, metrics }
+        QueryCodec { decoders, places, program, outputs, zone, job, metrics }
     }
 
     /// Decodes and computes a batch.
     ///
     /// # Errors
-    /// Only what compressing into memory can fail with.
+    /// What compressing into memory can fail with; a chunk of no table of the script, which nobody may pass over.
     pub(super) fn work(&self, batch: Batch, now: Timestamp, scratch: &mut Scratch) -> io::Result<Encoded> {
         let mut ready = Ready::default();
         let mut prepared = Vec::with_capacity(batch.chunks.len());
         for chunk in &batch.chunks {
-            prepared.extend(self.prepare(chunk, now, &mut ready));
+            prepared.push(self.prepare(chunk, now, &mut ready)?);
         }
         for refused in &batch.refused {
             let head = &refused.head;
@@ -60,16 +62,20 @@ impl QueryCodec {
         Ok(Encoded { ready, prepared, untimed: None, buffers: lines.map(|c| c.data).collect() })
     }
 
-    fn prepare(&self, chunk: &Chunk, now: Timestamp, ready: &mut Ready) -> Option<Prepared> {
-        let scan = source::place(chunk.source);
-        let (batch, facts) = self.decoders.get(scan)?.decode(chunk, now);
+    fn prepare(&self, chunk: &Chunk, now: Timestamp, ready: &mut Ready) -> io::Result<Prepared> {
+        let of = self.places.scan(chunk.source).and_then(|scan| Some((scan, self.decoders.get(scan)?)));
+        let Some((scan, decoder)) = of else {
+            let what = format!("{} (source {}) belongs to no table of the script", chunk.path, chunk.source.0);
+            return Err(io::Error::other(what));
+        };
+        let (batch, facts) = decoder.decode(chunk, now);
         self.count(&facts);
         for refused in facts.refused {
             let bytes = chunk.data.get(refused.bytes).unwrap_or_default().to_vec();
             ready.dead.push(self.dead_letter("record_unreadable", refused.reason, chunk, refused.offset, bytes, now));
         }
         let mut cx = context(now, &self.zone);
-        Some(self.program.prepare(scan, batch, &mut cx))
+        Ok(self.program.prepare(scan, batch, &mut cx))
     }
 
     fn count(&self, facts: &DecodeFacts) {

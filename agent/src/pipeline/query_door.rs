@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lane_door::Door;
 use super::upserts::{OURS, Upserts};
+use super::versions::Clock;
 use crate::record::DeadLetter;
 use crate::store::{self, Lane, Limit, Owed, Receipt, Settled, StoreError};
 
@@ -15,8 +16,10 @@ pub(super) struct QueryDoor {
     pub(super) store: store::Pipeline,
     /// `None`: the script has no state.
     pub(super) upserts: Option<Arc<Upserts>>,
-    /// What the names of this sink's lanes begin with; empty where it is the only one.
+    /// What the names of this sink's lanes begin with.
     pub(super) prefix: Arc<str>,
+    /// Where the versions of its documents come from.
+    pub(super) clock: Arc<Clock>,
     /// The change of `upserts` that this door has told of last.
     pub(super) seen: AtomicU64,
 }
@@ -27,6 +30,7 @@ impl Clone for QueryDoor {
             store: self.store.clone(),
             upserts: self.upserts.clone(),
             prefix: self.prefix.clone(),
+            clock: self.clock.clone(),
             seen: AtomicU64::new(self.seen.load(Ordering::Relaxed)),
         }
     }
@@ -124,10 +128,10 @@ impl Door for QueryDoor {
     }
 
     fn issued(&self) -> u64 {
-        self.upserts.as_ref().map_or(u64::MAX, |upserts| upserts.issued())
+        self.clock.issued()
     }
 
     fn overtake(&self, version: u64) {
-        self.upserts.iter().for_each(|upserts| upserts.overtake(version));
+        self.clock.overtake(version);
     }
 }

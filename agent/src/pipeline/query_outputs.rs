@@ -13,8 +13,39 @@ use crate::plan::{QueryPlan, SinkTarget};
 use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
 use crate::sql::plan::{Changelog, NodeKind, Query};
 
-/// Stands between a sink's name and an index where a script has several sinks; no index has it in its name.
+/// Stands between a sink's name and an index; no index has it in its name.
 pub(super) const SINK_MARK: char = '#';
+
+/// The sinks that a job delivers to, as its lanes name them: `SINK#INDEX` of a script, the index alone else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sinks {
+    /// `None`: not a script.
+    names: Option<Vec<String>>,
+    /// The only one there is needs not be named.
+    alone: bool,
+}
+
+impl Sinks {
+    pub(super) fn of(plan: &QueryPlan) -> Sinks {
+        let delivering = plan.sinks.iter().filter(|sink| matches!(sink.target, SinkTarget::Elasticsearch(_)));
+        Sinks { names: Some(delivering.map(|sink| sink.name.clone()).collect()), alone: plan.sinks.len() == 1 }
+    }
+
+    /// The sink of a lane, if it is none that there is.
+    pub(super) fn gone(&self, lane: &str) -> Option<String> {
+        let names = self.names.as_ref()?;
+        let sink = lane.split_once(SINK_MARK).map_or("", |(sink, _)| sink);
+        (!names.iter().any(|name| name == sink)).then(|| sink.to_owned())
+    }
+
+    /// A lane as it is shown.
+    pub(super) fn shown<'l>(&self, lane: &'l str) -> &'l str {
+        match lane.split_once(SINK_MARK) {
+            Some((_, index)) if self.alone && self.gone(lane).is_none() => index,
+            _ => lane,
+        }
+    }
+}
 
 /// All outputs of a script, shared by the workers and the commit.
 pub(super) struct Outputs {
@@ -62,7 +93,6 @@ impl Ready {
 
 impl Outputs {
     pub(super) fn new(plan: &QueryPlan, agent: &str) -> Outputs {
-        let several = plan.sinks.len() > 1;
         let mut outputs = Vec::new();
         for output in &plan.query.outputs {
             let Some(sink) = plan.sinks.iter().find(|sink| sink.table == output.table) else { continue };
@@ -74,7 +104,7 @@ impl Outputs {
                     SinkTarget::Print => Target::Print,
                     SinkTarget::Blackhole => Target::Blackhole,
                 },
-                prefix: if several { lane_prefix(&sink.name) } else { String::new() },
+                prefix: lane_prefix(&sink.name),
                 encoder: RowEncoder::new(&plan.id, agent, name, &sink.rows),
                 newest: matches!(changes, Some(Changelog::Upsert(_))) && !is_windowed(&plan.query, output.input),
             });
@@ -134,11 +164,7 @@ impl Outputs {
                         lines.extend_from_slice(document);
                         lines.push(b'\n');
                     }
-                    let index = if output.prefix.is_empty() {
-                        item.index
-                    } else {
-                        format!("{}{}", output.prefix, item.index).into()
-                    };
+                    let index = format!("{}{}", output.prefix, item.index).into();
                     ready.documents.push(Document { index, id: item.id, item: lines.into() });
                 }
                 Err(reason) => {
@@ -195,16 +221,13 @@ fn is_windowed(query: &Query, node: usize) -> bool {
     }
 }
 
-/// What the names of a sink's lanes begin with where there are several sinks.
+/// What the names of a sink's lanes begin with, however many sinks there are: another may come.
 pub(super) fn lane_prefix(sink: &str) -> String {
     format!("{sink}{SINK_MARK}")
 }
 
 impl Output {
     fn marked(&self, member: Member) -> Member {
-        if self.prefix.is_empty() {
-            return member;
-        }
         Member { index: format!("{}{}", self.prefix, member.index).into(), ..member }
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use splashdam_api::words::plural;
 
+use super::places::Places;
 use super::query_codec::context;
 use super::query_outputs::{Outputs, Ready, print};
 use super::state_log::{Found, Marks, StateError, StateLog};
@@ -52,6 +53,8 @@ pub(crate) enum QueryError {
     NoState,
     #[error("{0}")]
     Unsupported(String),
+    #[error("{0}. Begin it anew with --reset-state")]
+    Tables(String),
     #[error("rendering failed: {0}")]
     Encode(#[from] io::Error),
 }
@@ -60,6 +63,7 @@ pub(super) struct QueryStage {
     engine: Engine,
     log: StateLog,
     outputs: Arc<Outputs>,
+    places: Places,
     upserts: Arc<Upserts>,
     zone: jiff::tz::TimeZone,
     idle_after: Duration,
@@ -91,11 +95,11 @@ impl QueryStage {
     /// A state that is damaged or another script's.
     pub(super) fn open(
         plan: &QueryPlan,
+        places: Places,
         program: Arc<Program>,
         outputs: Arc<Outputs>,
         door: &store::Pipeline,
-        positions: bool,
-        committed: Option<u64>,
+        (positions, committed): (bool, Option<u64>),
         metrics: PipelineMetrics,
     ) -> Result<QueryStage, QueryError> {
         let mut engine = Engine::new(program).map_err(QueryError::Unsupported)?;
@@ -120,6 +124,7 @@ impl QueryStage {
             engine,
             log,
             outputs,
+            places,
             upserts,
             zone: plan.query.settings.zone.clone(),
             idle_after: if set.is_zero() { IDLE_AFTER } else { set },
@@ -153,7 +158,7 @@ impl QueryStage {
         let mut cursor = Cursor::default();
         while let Some(changes) = self.engine.undelivered(marks.delivered, &mut cursor, UNDELIVERED_ROWS, &mut cx) {
             let rows: usize = changes.iter().map(|changes| changes.batch.rows).sum();
-            let version = self.upserts.draw_versions(micros(now), rows as u64);
+            let version = self.upserts.clock().draw(micros(now), rows as u64);
             let ready = self.outputs.encode(&changes, version, now, &mut self.scratch)?;
             self.upserts.committed(marks.delivered + 1, ready.documents);
         }
@@ -201,8 +206,8 @@ impl QueryStage {
         for source in &idle {
             self.seen.insert(*source, (now, true));
         }
-        let placed = |source: SourceId| (crate::source::place(source), source);
-        let tick = Tick { known, idle: idle.into_iter().map(placed).collect(), finished: Vec::new(), delivered };
+        let idle = self.scanned(idle);
+        let tick = Tick { known, idle, finished: Vec::new(), delivered };
         let mut cx = context(Timestamp::now(), &self.zone);
         self.engine.tick(&tick, &mut cx);
         self.changed |= !tick.idle.is_empty() || self.engine.has_news() || self.wants_mark();
@@ -219,7 +224,12 @@ impl QueryStage {
         for source in &unread {
             self.seen.insert(*source, (now, false));
         }
-        unread.into_iter().map(|source| (crate::source::place(source), source)).collect()
+        self.scanned(unread)
+    }
+
+    /// Sources with the scans that read them.
+    fn scanned(&self, sources: Vec<SourceId>) -> Vec<(usize, SourceId)> {
+        sources.into_iter().filter_map(|source| Some((self.places.scan(source)?, source))).collect()
     }
 
     /// Before the first row of a run: what there is to read holds the watermark from the beginning.
@@ -245,13 +255,13 @@ impl QueryStage {
         let mut cx = context(at, &self.zone);
         let result = self.engine.step(self.step, &mut cx);
         let rows: usize = result.changes.iter().map(|changes| changes.batch.rows).sum();
-        let version = self.upserts.draw_versions(micros(at), rows as u64);
+        let version = self.upserts.clock().draw(micros(at), rows as u64);
         let mut ready = std::mem::take(&mut self.ready);
         ready.add(self.outputs.encode(&result.changes, version, at, &mut self.scratch)?);
         ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
         self.metrics.late_rows.inc_by(result.counts.late);
         self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
-        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock() };
+        let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock().mark() };
         let Ready { mut members, documents, dead, printed, .. } = ready;
         members.push(self.log.changes(marks, &result.delta));
         self.write_base(marks, &mut members);

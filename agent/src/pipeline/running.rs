@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::build::{Built, BuiltSink, SinkDoor};
 use super::deliver::{self, Delivery};
 use super::ingest::Signals;
+use super::query_outputs::Sinks;
 use super::upserts::Upserts;
 use crate::metrics::PipelineMetrics;
 use crate::plan::JobPlan;
@@ -25,6 +26,8 @@ pub(super) struct Running {
     pub(super) bounded: bool,
     pub(super) door: store::Pipeline,
     upserts: Option<Arc<Upserts>>,
+    pub(super) sinks: Sinks,
+    pub(super) started: Timestamp,
     pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) metrics: PipelineMetrics,
     pub(super) signals: Arc<Signals>,
@@ -46,6 +49,7 @@ enum Outcome {
 impl Running {
     pub(super) fn start(built: Built, stop: &watch::Receiver<bool>) -> std::io::Result<Running> {
         let Built { job, ingest, sinks, upserts } = built;
+        let names = ingest.sinks.clone();
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
         let (waker, bounded) = (ingest.source.waker(), ingest.once);
         let outcome = Arc::new(Mutex::new(Outcome::Runs));
@@ -76,6 +80,8 @@ impl Running {
             bounded,
             door,
             upserts,
+            sinks: names,
+            started: Timestamp::now(),
             deliveries,
             metrics,
             signals,
@@ -94,6 +100,16 @@ impl Running {
     pub(super) fn lanes(&self) -> Vec<store::Lane> {
         let upserts = self.upserts.iter().flat_map(|upserts| upserts.lanes());
         self.door.lanes().into_iter().chain(upserts).collect()
+    }
+
+    /// What is owed to sinks that the script has no more, with their names.
+    pub(super) fn held(&self) -> Vec<(String, store::Lane)> {
+        self.lanes().into_iter().filter_map(|lane| Some((self.sinks.gone(&lane.index)?, lane))).collect()
+    }
+
+    /// Nothing is owed to a sink that there is.
+    pub(super) fn delivers_all(&self) -> bool {
+        self.lanes().iter().all(|lane| self.sinks.gone(&lane.index).is_some())
     }
 
     pub(super) fn owed_bytes(&self) -> u64 {

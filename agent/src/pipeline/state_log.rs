@@ -8,11 +8,12 @@
 
 use std::collections::VecDeque;
 
+use super::versions::ClockMark;
 use crate::record::Member;
 use crate::store::{self, Limit, Owed, STATE_LANE, Settled, StoreError};
 
-const MAGIC: [u8; 4] = *b"SpQ\x01";
-const HEADER: usize = 4 + 1 + 4 * 8 + 4;
+const MAGIC: [u8; 4] = *b"SpQ\x02";
+const HEADER: usize = 4 + 1 + 5 * 8 + 4;
 /// Changes of less than this are no reason for a base.
 const CHANGED_MIN: u64 = 32 << 20;
 
@@ -44,8 +45,8 @@ pub(super) struct Marks {
     pub(super) step: u64,
     /// Everything changed up to this step has been delivered.
     pub(super) delivered: u64,
-    /// The highest version issued.
-    pub(super) clock: u64,
+    /// The versions issued and found.
+    pub(super) clock: ClockMark,
 }
 
 /// What was found when a state was loaded.
@@ -197,7 +198,7 @@ impl StateLog {
         let mut bytes = Vec::with_capacity(HEADER + plan.len() + rows.len());
         bytes.extend_from_slice(&MAGIC);
         bytes.push(kind as u8);
-        for n in [self.next, marks.step, marks.delivered, marks.clock] {
+        for n in [self.next, marks.step, marks.delivered, marks.clock.highest, marks.clock.issued] {
             bytes.extend_from_slice(&n.to_le_bytes());
         }
         bytes.extend_from_slice(&(plan.len() as u32).to_le_bytes());
@@ -219,15 +220,15 @@ fn decode(bytes: &[u8]) -> Option<Link<'_>> {
         2 => Kind::Base,
         _ => return None,
     };
-    let mut numbers = [0; 4];
+    let mut numbers = [0; 5];
     for number in &mut numbers {
         let (bytes, behind) = rest.split_first_chunk::<8>()?;
         (*number, rest) = (u64::from_le_bytes(*bytes), behind);
     }
     let (len, rest) = rest.split_first_chunk::<4>()?;
     let (plan, rows) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    let [number, step, delivered, clock] = numbers;
-    let marks = Marks { step, delivered, clock };
+    let [number, step, delivered, highest, issued] = numbers;
+    let marks = Marks { step, delivered, clock: ClockMark { highest, issued } };
     (*magic == MAGIC).then_some(Link { kind, number, marks, plan: std::str::from_utf8(plan).ok()?, rows })
 }
 
@@ -258,6 +259,7 @@ mod tests {
 
     fn commit(door: &store::Pipeline, member: Member) {
         let receipt = door.commit(Commit { members: vec![member], ..Commit::default() }).unwrap();
+        assert_eq!(door.owed_bytes(), 0, "not while it is on its way, either");
         receipt.blocking_recv().unwrap().unwrap();
     }
 
@@ -272,7 +274,7 @@ mod tests {
     }
 
     fn marks(step: u64) -> Marks {
-        Marks { step, delivered: step / 2, clock: 7 * step }
+        Marks { step, delivered: step / 2, clock: ClockMark { highest: 7 * step, issued: 6 * step } }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What a pipeline says of itself: one word, and why.
 
-use splashdam_api::{ParkedLane, PipelineStatus, State};
+use splashdam_api::{self as api, ParkedLane, PipelineStatus, State};
 
 use super::deliver::{DeliveryStatus, Parked};
+use super::query_outputs::Sinks;
 use super::running::Running;
-use crate::store::Room;
+use super::versions;
+use crate::record::Timestamp;
+use crate::source::Source;
+use crate::store::{self, Room};
 
 /// Assembles the answer from the counters, the door and the delivery state.
 pub(super) fn status(running: &Running) -> PipelineStatus {
@@ -14,6 +18,12 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
     let delivery = together(running);
     let (state, why) = state(running, &delivery, owed_records);
     let all = delivery.parked.as_ref().map(|parked| shown("*", parked));
+    let of_no_sink = |(sink, lane): (String, store::Lane)| ParkedLane {
+        why: held(&sink, &lane),
+        index: lane.index.to_string(),
+        since: running.started.to_rfc3339(),
+    };
+    let held_lanes: Vec<ParkedLane> = running.held().into_iter().map(of_no_sink).collect();
     let lanes = delivery.parked_lanes.iter().map(|(index, parked)| shown(index, parked));
     PipelineStatus {
         id: running.id().to_owned(),
@@ -37,7 +47,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         in_flight: delivery.in_flight as u64,
         last_error: delivery.last_error.map(|(at, error)| format!("{}: {error}", at.to_rfc3339())),
         cluster: Some(delivery.cluster).filter(|cluster| !cluster.is_empty()),
-        parked: all.into_iter().chain(lanes).collect(),
+        parked: all.into_iter().chain(lanes).chain(held_lanes).collect(),
     }
 }
 
@@ -55,6 +65,15 @@ fn together(running: &Running) -> DeliveryStatus {
         sum.in_flight += status.in_flight;
     }
     sum
+}
+
+/// What is said of documents that are owed to a sink which the script has no more.
+pub(super) fn held(sink: &str, lane: &store::Lane) -> String {
+    let what = if sink.is_empty() { "as a job of another kind".to_owned() } else { format!("to the sink {sink}") };
+    let items = splashdam_api::words::plural(lane.items, "document");
+    format!(
+        "{items} owed {what} are kept: the script has no such sink any more. They are delivered when it has one of that name again"
+    )
 }
 
 fn shown(index: &str, parked: &Parked) -> ParkedLane {
@@ -87,12 +106,47 @@ fn state(running: &Running, delivery: &DeliveryStatus, owed: u64) -> (State, Opt
         }
         Room::Yes => {}
     }
-    if parked.is_some() {
-        return (State::Parked, parked);
+    let held = || running.held().first().map(|(sink, lane)| held(sink, lane));
+    if let Some(why) = parked.or_else(held) {
+        return (State::Parked, Some(why));
     }
     let silent = delivery.in_flight == 0 || delivery.cluster.is_empty();
     match error {
         Some(error) if silent => (State::Waiting, Some(error)),
         _ => (State::Running, None),
+    }
+}
+
+/// How far each source of a pipeline is read.
+pub(super) fn positions(door: &store::Pipeline) -> Vec<api::Position> {
+    let shown = |p: crate::source::FilePosition| api::Position {
+        path: p.path,
+        source: p.source.0,
+        offset: p.offset,
+        size: Some(p.size),
+        state: p.state.to_owned(),
+    };
+    let rows: Vec<_> = door.rows().into_iter().filter(|(key, _)| !versions::is_own(*key)).collect();
+    Source::positions(&rows).into_iter().map(shown).collect()
+}
+
+/// A dead letter as an operator sees it.
+pub(super) fn dead_letter(
+    pipeline: &str,
+    number: u64,
+    letter: &crate::record::DeadLetter,
+    sinks: &Sinks,
+) -> api::DeadLetter {
+    api::DeadLetter {
+        pipeline: pipeline.to_owned(),
+        number,
+        at: Timestamp(letter.at_ms).to_rfc3339(),
+        index: sinks.shown(&letter.index).to_owned(),
+        id: letter.id.clone(),
+        kind: letter.kind.clone(),
+        reason: letter.reason.clone(),
+        status: letter.status,
+        action: String::from_utf8_lossy(&letter.action).into_owned(),
+        document: String::from_utf8_lossy(&letter.document).into_owned(),
     }
 }

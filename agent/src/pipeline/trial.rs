@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::codec::Batch;
+use super::places::Places;
 use super::query_codec::{QueryCodec, context};
-use super::query_outputs::{Outputs, Ready};
+use super::query_outputs::{Outputs, Ready, Sinks};
 use crate::encode::Scratch;
 use crate::metrics::PipelineMetrics;
-use crate::plan::{QueryPlan, SourcePlan};
+use crate::plan::QueryPlan;
 use crate::query::{Engine, Program};
 use crate::record::{Timestamp, gzip};
 use crate::source::Source;
@@ -40,10 +41,12 @@ pub(crate) fn try_query(
     let program = Arc::new(Program::new(&plan.query)?);
     let outputs = Arc::new(Outputs::new(plan, agent));
     let mut engine = Engine::new(program.clone())?;
-    let codec = QueryCodec::new(plan, program.clone(), outputs.clone(), host, metrics.clone());
-    let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
-    let mut source = Source::open_all(&sources, Vec::new(), true, metrics).map_err(|error| error.to_string())?;
+    let places = Places::in_order(plan.tables.len());
+    let codec = QueryCodec::new(plan, places.clone(), program.clone(), outputs.clone(), host, metrics.clone());
+    let mut source = Source::open_all(&places.sources(&plan.tables), Vec::new(), true, metrics)
+        .map_err(|error| error.to_string())?;
     let mut scratch = Scratch::default();
+    let sinks = Sinks::of(plan);
     let zone = &plan.query.settings.zone;
     loop {
         let step = source.poll(LOOK_BYTES, Instant::now()).map_err(|error| error.to_string())?;
@@ -51,7 +54,7 @@ pub(crate) fn try_query(
         let now = Timestamp::now();
         let batch = Batch { chunks: step.chunks, refused: step.refused, version: 1 };
         let encoded = codec.work(batch, now, &mut scratch).map_err(|error| error.to_string())?;
-        if !hand_over(encoded.ready, &mut take)? {
+        if !hand_over(encoded.ready, &sinks, &mut take)? {
             return Ok(());
         }
         let mut cx = context(now, zone);
@@ -69,11 +72,11 @@ pub(crate) fn try_query(
     let result = engine.step(1, &mut cx);
     let mut ready = outputs.encode(&result.changes, 1, now, &mut scratch).map_err(|error| error.to_string())?;
     ready.dead.extend(result.refused.iter().map(|row| outputs.refused(row, now)));
-    hand_over(ready, &mut take).map(drop)
+    hand_over(ready, &sinks, &mut take).map(drop)
 }
 
 /// False: enough.
-fn hand_over(ready: Ready, take: &mut impl FnMut(Tried) -> bool) -> Result<bool, String> {
+fn hand_over(ready: Ready, sinks: &Sinks, take: &mut impl FnMut(Tried) -> bool) -> Result<bool, String> {
     for letter in ready.dead {
         if !take(Tried::Dead { kind: letter.kind, reason: letter.reason }) {
             return Ok(false);
@@ -91,13 +94,13 @@ fn hand_over(ready: Ready, take: &mut impl FnMut(Tried) -> bool) -> Result<bool,
                 lines.extend_from_slice(item.document);
                 lines.push(b'\n');
             }
-            if !take(Tried::Item { index: member.index.clone(), lines }) {
+            if !take(Tried::Item { index: sinks.shown(&member.index).into(), lines }) {
                 return Ok(false);
             }
         }
     }
     for document in ready.documents {
-        if !take(Tried::Item { index: document.index, lines: document.item.into() }) {
+        if !take(Tried::Item { index: sinks.shown(&document.index).into(), lines: document.item.into() }) {
             return Ok(false);
         }
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::versions::{Clock, ClockMark};
 use crate::record::{Bitmap, gzip};
 use crate::store::{Lane, Limit, Owed};
 
@@ -36,9 +37,7 @@ pub(super) struct Upserts {
     level: u32,
     /// Counts what a sleeping sender wants to hear of.
     changes: tokio::sync::watch::Sender<u64>,
-    /// The highest version issued or found in the index, and the highest issued.
-    clock: AtomicU64,
-    issued: AtomicU64,
+    clock: Arc<Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -83,38 +82,19 @@ struct Taken {
 
 impl Upserts {
     /// `delivered`: the step up to which everything had arrived when the last process wrote it down.
-    pub(super) fn new(level: u32, delivered: u64, clock: u64) -> Upserts {
+    pub(super) fn new(level: u32, delivered: u64, clock: ClockMark) -> Upserts {
         let state = State { durable: delivered, ..State::default() };
-        let issued = clock;
-        let (changes, clock) = (tokio::sync::watch::Sender::new(0), AtomicU64::new(clock));
-        Upserts { state: Mutex::new(state), level, changes, clock, issued: AtomicU64::new(issued) }
+        let (changes, clock) = (tokio::sync::watch::Sender::new(0), Arc::new(Clock::new(clock)));
+        Upserts { state: Mutex::new(state), level, changes, clock }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first of `count` versions for the documents of a commit made at `now_us`: all higher than any before.
-    pub(super) fn draw_versions(&self, now_us: u64, count: u64) -> u64 {
-        let first = |last: u64| now_us.max(last + 1);
-        let next = |last: u64| Some(first(last).saturating_add(count.max(1) - 1));
-        let drawn = self.clock.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).map_or(now_us, first);
-        self.issued.fetch_max(drawn.saturating_add(count.max(1) - 1), Ordering::AcqRel);
-        drawn
-    }
-
-    /// The highest version of ours.
-    pub(super) fn issued(&self) -> u64 {
-        self.issued.load(Ordering::Acquire)
-    }
-
-    /// The highest version there is as far as we know: the next ones are higher.
-    pub(super) fn clock(&self) -> u64 {
-        self.clock.load(Ordering::Acquire)
-    }
-
-    pub(super) fn overtake(&self, version: u64) {
-        self.clock.fetch_max(version, Ordering::AcqRel);
+    /// Where the versions of the documents come from.
+    pub(super) fn clock(&self) -> Arc<Clock> {
+        self.clock.clone()
     }
 
     /// A step has been committed; its documents wait until it is durable.
@@ -329,7 +309,7 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_its_commit_is_durable() {
-        let upserts = Upserts::new(1, 0, 0);
+        let upserts = Upserts::new(1, 0, ClockMark::default());
         upserts.committed(1, vec![document("a", 1)]);
         assert!(upserts.next("i", ALL).is_empty() && upserts.lanes().is_empty());
         assert_eq!(upserts.delivered(), 0);
@@ -340,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_hot_key_owes_one_document_and_makes_progress() {
-        let upserts = Upserts::new(1, 0, 0);
+        let upserts = Upserts::new(1, 0, ClockMark::default());
         upserts.committed(1, vec![document("a", 1), document("b", 1)]);
         upserts.committed(2, vec![document("a", 2)]);
         upserts.durable(2);
@@ -361,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_did_not_arrive_waits_again_but_never_in_place_of_something_newer() {
-        let upserts = Upserts::new(1, 0, 0);
+        let upserts = Upserts::new(1, 0, ClockMark::default());
         upserts.committed(1, vec![document("a", 1), document("b", 1)]);
         upserts.durable(1);
         let flying = upserts.next("i", ALL).remove(0);
@@ -377,19 +357,8 @@ mod tests {
     }
 
     #[test]
-    fn versions_only_grow_and_pass_those_of_others() {
-        let upserts = Upserts::new(1, 0, 50);
-        assert_eq!(upserts.draw_versions(40, 5), 51);
-        assert_eq!(upserts.draw_versions(40, 1), 56);
-        assert_eq!(upserts.draw_versions(60, 0), 60);
-        upserts.overtake(100);
-        assert_eq!(upserts.issued(), 60, "a version of somebody else is none of ours");
-        assert_eq!((upserts.draw_versions(61, 1), upserts.issued()), (101, 101));
-    }
-
-    #[test]
     fn a_limit_cuts_members_and_a_single_large_document_passes() {
-        let upserts = Upserts::new(1, 0, 0);
+        let upserts = Upserts::new(1, 0, ClockMark::default());
         upserts.committed(1, (0..10).map(|i| document(&i.to_string(), 1)).collect());
         upserts.durable(1);
         let small = Limit { raw_bytes: 1, wire_bytes: 1 };

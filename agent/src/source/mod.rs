@@ -87,21 +87,22 @@ impl Source {
         }
     }
 
-    /// Opens several sources as one; see [`place`] for which is which. One alone is opened as itself.
+    /// Opens sources as one, each at its place (below 255): the highest byte of its numbers, see [`place`]. It sees
+    /// the rows of its place alone, also where there is no other source.
     ///
     /// # Errors
     /// As [`Source::open`].
     pub(crate) fn open_all(
-        plans: &[SourcePlan],
+        plans: &[(usize, SourcePlan)],
         rows: Vec<(u64, Box<[u8]>)>,
         once: bool,
         metrics: PipelineMetrics,
     ) -> Result<Source, SourceError> {
-        if let [plan] = plans {
-            return Source::open(plan, rows, once, metrics);
-        }
-        let open = |(place, plan)| Source::open(plan, SeveralSources::rows_of(&rows, place), once, metrics.clone());
-        let sources = plans.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+        let open = |(place, plan): &(usize, SourcePlan)| {
+            let source = Source::open(plan, SeveralSources::rows_of(&rows, *place), once, metrics.clone())?;
+            Ok((*place, source))
+        };
+        let sources = plans.iter().map(open).collect::<Result<Vec<_>, SourceError>>()?;
         Ok(Source::Several(SeveralSources::new(sources)))
     }
 
@@ -202,11 +203,11 @@ impl Source {
 
     /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no
     /// source of it can have had (from the present second on, since they are given out one by one from 1).
-    /// `places`: of how many sources it is.
-    pub(crate) fn anew(now: Timestamp, places: usize) -> Vec<(u64, Box<[u8]>)> {
+    /// `places`: of its sources.
+    pub(crate) fn anew(now: Timestamp, places: impl IntoIterator<Item = usize>) -> Vec<(u64, Box<[u8]>)> {
         let next_source = u64::try_from(now.0 / 1000).unwrap_or_default();
         let row = file::rows::Counters { next_source, ..Default::default() }.encode();
-        (0..places).map(|place| (several::placed(place, file::rows::COUNTERS), row.clone())).collect()
+        places.into_iter().map(|place| (several::placed(place, file::rows::COUNTERS), row.clone())).collect()
     }
 
     /// Whether rows say that something was read, and not only which numbers were given out.

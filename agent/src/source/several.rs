@@ -29,17 +29,18 @@ pub(super) fn placed(place: usize, number: u64) -> u64 {
 
 #[derive(Debug)]
 pub(crate) struct SeveralSources {
-    sources: Vec<Source>,
+    /// Each with its place, which a source keeps whatever others come and go.
+    sources: Vec<(usize, Source)>,
     /// Whose turn it is to be read first.
     turn: usize,
     waker: Waker,
 }
 
 impl SeveralSources {
-    /// At most 255 sources.
-    pub(super) fn new(sources: Vec<Source>) -> SeveralSources {
+    /// Places below 255, each once.
+    pub(super) fn new(sources: Vec<(usize, Source)>) -> SeveralSources {
         let waker = Waker::default();
-        sources.iter().for_each(|source| source.waker().pass_on(waker.clone()));
+        sources.iter().for_each(|(_, source)| source.waker().pass_on(waker.clone()));
         SeveralSources { sources, turn: 0, waker }
     }
 
@@ -50,23 +51,24 @@ impl SeveralSources {
     }
 
     pub(super) fn set_back(&mut self, rows: &[(u64, Box<[u8]>)]) -> Result<(), SourceError> {
-        let mut sources = self.sources.iter_mut().enumerate();
-        sources.try_for_each(|(place, source)| source.set_back(SeveralSources::rows_of(rows, place)))
+        let mut sources = self.sources.iter_mut();
+        sources.try_for_each(|(place, source)| source.set_back(SeveralSources::rows_of(rows, *place)))
     }
 
     pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {
         let (count, mut left, mut all) = (self.sources.len(), budget, Step::default());
         for at in (0..count).map(|i| (self.turn + i) % count) {
-            let step = self.sources[at].poll(left, now)?;
+            let (place, source) = &mut self.sources[at];
+            let step = source.poll(left, now)?;
             left = left.saturating_sub(step.chunks.iter().map(|chunk| chunk.data.len()).sum());
-            add(&mut all, step, at);
+            add(&mut all, step, *place);
         }
         self.turn = (self.turn + 1) % count.max(1);
         Ok(all)
     }
 
     pub(super) fn next_look(&self, now: Instant) -> Instant {
-        self.sources.iter().map(|source| source.next_look(now)).min().unwrap_or(now)
+        self.sources.iter().map(|(_, source)| source.next_look(now)).min().unwrap_or(now)
     }
 
     pub(super) fn wait(&self, until: Instant) {
@@ -78,23 +80,24 @@ impl SeveralSources {
     }
 
     pub(super) fn finished(&self) -> bool {
-        self.sources.iter().all(Source::finished)
+        self.sources.iter().all(|(_, source)| source.finished())
     }
 
     pub(super) fn progress(&self) -> Progress {
         let sum = |sum: Progress, one: Progress| Progress { read: sum.read + one.read, total: sum.total + one.total };
-        self.sources.iter().map(Source::progress).fold(Progress::default(), sum)
+        self.sources.iter().map(|(_, source)| source.progress()).fold(Progress::default(), sum)
     }
 
     pub(super) fn unread(&self) -> Vec<SourceId> {
-        let placed = |(place, source): (usize, &Source)| {
-            source.unread().into_iter().map(move |id| SourceId(id.0 | (place as u64) << SHIFT))
+        let with_place = |(place, source): &(usize, Source)| {
+            let place = *place;
+            source.unread().into_iter().map(move |id| SourceId(placed(place, id.0)))
         };
-        self.sources.iter().enumerate().flat_map(placed).collect()
+        self.sources.iter().flat_map(with_place).collect()
     }
 
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
-        if let Some(source) = self.sources.get_mut(self.turn) {
+        if let Some((_, source)) = self.sources.get_mut(self.turn) {
             source.recycle(buffer);
         }
     }
@@ -119,11 +122,16 @@ mod tests {
     use crate::plan::{FilePlan, SourcePlan};
 
     fn open(dir: &std::path::Path, rows: Rows) -> Source {
-        let plan = |name: &str| {
+        open_at(dir, &[(0, "a.log"), (1, "b.log")], rows)
+    }
+
+    fn open_at(dir: &std::path::Path, files: &[(usize, &str)], rows: Rows) -> Source {
+        let plan = |(place, name): &(usize, &str)| {
             let paths = vec![dir.join(name).display().to_string()];
-            SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() })
+            (*place, SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() }))
         };
-        Source::open_all(&[plan("a.log"), plan("b.log")], rows, true, PipelineMetrics::default()).unwrap()
+        let plans: Vec<_> = files.iter().map(plan).collect();
+        Source::open_all(&plans, rows, true, PipelineMetrics::default()).unwrap()
     }
 
     type Rows = Vec<(u64, Box<[u8]>)>;
@@ -151,5 +159,20 @@ mod tests {
         std::fs::write(dir.path().join("b.log"), "two\nthree\n").unwrap();
         let (lines, _) = read(&mut open(dir.path(), rows));
         assert_eq!(lines, [(1, "three\n".to_owned())]);
+    }
+    #[test]
+    fn a_source_alone_sees_only_the_rows_of_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.log"), "one\n").unwrap();
+        std::fs::write(dir.path().join("b.log"), "two\n").unwrap();
+        let (_, mut rows) = read(&mut open(dir.path(), Vec::new()));
+        rows.push((placed(255, 1), vec![1; 8].into())); // of the pipeline's own
+        let mut alone = open_at(dir.path(), &[(1, "b.log")], rows.clone());
+        assert_eq!(read(&mut alone).0, []);
+        std::fs::write(dir.path().join("b.log"), "two\nthree\n").unwrap();
+        let mut alone = open_at(dir.path(), &[(1, "b.log")], rows.clone());
+        assert_eq!(read(&mut alone).0, [(1, "three\n".to_owned())]);
+        alone.set_back(rows).unwrap();
+        assert_eq!(read(&mut alone).0, [(1, "three\n".to_owned())]);
     }
 }

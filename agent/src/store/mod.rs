@@ -94,6 +94,11 @@ pub(crate) enum StoreError {
 /// are no requests, are not counted as owed, and stay until the pipeline settles them. (No index has such a name.)
 pub(crate) const STATE_LANE: &str = "#state";
 
+/// Compressed bytes of members that are owed to somebody; a query's state is not.
+fn owed_bytes_of(members: &[Member]) -> u64 {
+    members.iter().filter(|member| *member.index != *STATE_LANE).map(|member| member.gzip.len() as u64).sum()
+}
+
 /// The open store. Cheap to clone; the last clone does not close it, [`Store::close`] does.
 #[derive(Clone)]
 pub(crate) struct Store {
@@ -273,12 +278,6 @@ impl Store {
     }
 }
 
-/// Bytes of members that are owed: a query's state is not.
-fn owed_bytes(members: &[Member]) -> u64 {
-    let owed = members.iter().filter(|member| *member.index != *STATE_LANE);
-    owed.map(|member| member.gzip.len() as u64).sum()
-}
-
 impl Clone for Pipeline {
     fn clone(&self) -> Pipeline {
         let seen = AtomicU64::new(self.seen.load(Ordering::Relaxed));
@@ -302,7 +301,7 @@ impl Pipeline {
 
     fn commit_replay(&self, commit: Commit, replayed: Vec<u64>) -> Result<Receipt, StoreError> {
         let crcs = commit.members.iter().map(|m| crc32c::crc32c(&m.gzip)).collect();
-        let bytes = owed_bytes(&commit.members);
+        let bytes = owed_bytes_of(&commit.members);
         if let Some(pipeline) = self.shared.state().of(self.number) {
             pipeline.queued_bytes += bytes;
         }

@@ -21,7 +21,7 @@ impl Writer {
         match op {
             Op::Commit { pipeline, commit, crcs, replayed, receipt } => {
                 let Commit { members, rows, dead } = commit;
-                let queued = super::owed_bytes(&members);
+                let queued = super::owed_bytes_of(&members);
                 let (counters, settled) = (None, Vec::new());
                 let receipt = Some(receipt);
                 let mut draft = Draft {

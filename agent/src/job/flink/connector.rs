@@ -164,6 +164,7 @@ fn read_bulk(options: &mut Options<'_, '_>) -> BulkPlan {
         max_in_flight: at_once.and_then(|n| usize::try_from(n).ok()).unwrap_or(default.max_in_flight),
         timeout: options.duration("socket.timeout", SECOND..=3600 * SECOND).unwrap_or(default.timeout),
         compression: default.compression,
+        ordered: default.ordered,
     }
 }
 

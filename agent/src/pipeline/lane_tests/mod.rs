@@ -2,6 +2,7 @@
 
 mod door;
 mod faults;
+mod order;
 mod real;
 mod secure;
 mod server;
