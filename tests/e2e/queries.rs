@@ -1,6 +1,8 @@
 //! SQL scripts over real files into an endpoint: right counts, whatever happens on the way.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 
 use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::endpoint::Endpoint;
@@ -224,4 +226,42 @@ fn what_is_owed_to_a_sink_waits_for_a_sink_of_that_name_and_is_told() {
     let mut both = agent(&room, &format!("{table}{}{}", into("new"), into("old")));
     both.once_well();
     assert_eq!((endpoint.count("olds"), endpoint.count("news")), (3, 0));
+}
+
+#[test]
+fn a_row_is_printed_when_its_commit_is_durable_so_never_twice_over_kills() {
+    let room = Room::new();
+    let text = format!(
+        "CREATE TABLE s (a INT) WITH ('connector' = 'filesystem', 'path' = '{}/*.json', 'format' = 'json');\n\
+         CREATE TABLE t (a INT) WITH ('connector' = 'print');\nINSERT INTO t SELECT a FROM s;\n",
+        room.logs().display()
+    );
+    let rows = |text: &str| -> Vec<u64> {
+        // The last line of a killed run may be half a line.
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let numbers =
+            whole.filter_map(|line| line.strip_prefix("+I {\"a\":")?.trim_end().strip_suffix('}')?.parse().ok());
+        numbers.collect()
+    };
+    let job = room.file("print.sql", &text);
+    let (mut content, mut written, mut printed) = (String::new(), 0_u64, Vec::new());
+    for run in 0..6 {
+        (written..written + 1000).for_each(|n| content.push_str(&format!("{{\"a\":{n}}}\n")));
+        written += 1000;
+        room.file("logs/app.json", &content);
+        let mut command = Command::new(e2e::binaries::splashdam());
+        command.arg("run").arg(&job).arg("--data-dir").arg(room.data()).stdin(Stdio::null());
+        let mut child = command.args((run == 5).then_some("--once")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut said = String::new();
+        out.read_line(&mut said).unwrap();
+        if run < 5 {
+            child.kill().unwrap(); // at once: what was printed too early is not durable yet
+        }
+        out.read_to_string(&mut said).unwrap();
+        child.wait().unwrap();
+        printed.extend(rows(&said));
+    }
+    assert!(printed.is_sorted_by(|a, b| a < b), "rows are printed twice, or not in order");
+    assert_eq!(printed.last(), Some(&(written - 1)));
 }

@@ -13,7 +13,7 @@ use super::allowance::{Allowance, BATCH_BYTES, UnderWay};
 use super::codec::{Batch, Encoded, Pool, Work};
 use super::notices::Notices;
 use super::query_outputs::{Sinks, print};
-use super::query_stage::QueryStage;
+use super::query_stage::{QueryStage, Stepped};
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::plan::{BufferPlan, WhenFull};
@@ -98,12 +98,21 @@ struct Running {
     gathered: Gathered,
     /// Batches with the workers, oldest first.
     waiting: VecDeque<Waiting>,
-    /// Commits that are not durable yet, with the query's steps, oldest first.
-    receipts: VecDeque<(Receipt, u64)>,
+    /// Commits that are not durable yet, oldest first.
+    receipts: VecDeque<Committed>,
     allowance: Allowance,
     notices: Notices,
     /// Going back is not tried before this.
     set_back_due: Instant,
+}
+
+/// A commit that is not durable yet.
+struct Committed {
+    receipt: Receipt,
+    /// The query's step, if it has a state.
+    step: u64,
+    /// What standard output is told once nothing can take it back.
+    printed: Vec<u8>,
 }
 
 /// A batch that the workers have.
@@ -321,11 +330,11 @@ impl Running {
         metrics.committed_records.inc_by(ready.members.iter().map(|m| u64::from(m.items)).sum());
         metrics.committed_bytes.inc_by(bytes);
         metrics.dead_letters.inc_by(ready.dead.len() as u64);
-        print(&ready.printed);
         let mut rows = batch.rows;
         rows.extend(self.ingest.versions.row());
         let commit = Commit { members: ready.members, rows, dead: ready.dead };
-        self.receipts.push_back((self.ingest.door.commit(commit)?, 0));
+        let receipt = self.ingest.door.commit(commit)?;
+        self.receipts.push_back(Committed { receipt, step: 0, printed: ready.printed });
         Ok(())
     }
 
@@ -340,27 +349,29 @@ impl Running {
 
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
-        let (commit, step) = stage.step(now)?;
-        self.receipts.push_back((self.ingest.door.commit(commit)?, step));
+        let Stepped { commit, step, printed } = stage.step(now)?;
+        let receipt = self.ingest.door.commit(commit)?;
+        self.receipts.push_back(Committed { receipt, step, printed });
         Ok(())
     }
 
     fn look_at_receipts(&mut self) -> Result<(), IngestError> {
         use tokio::sync::oneshot::error::TryRecvError;
-        while let Some((receipt, step)) = self.receipts.front_mut() {
-            let (durable, step) = match receipt.try_recv() {
-                Ok(durable) => (durable, *step),
+        while let Some(commit) = self.receipts.front_mut() {
+            match commit.receipt.try_recv() {
+                Ok(durable) => durable?,
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
-            };
-            self.receipts.pop_front();
-            self.durable(durable, step)?;
+            }
+            if let Some(Committed { step, printed, .. }) = self.receipts.pop_front() {
+                self.durable(step, &printed)?;
+            }
         }
         Ok(())
     }
 
-    fn durable(&mut self, durable: Result<(), StoreError>, step: u64) -> Result<(), IngestError> {
-        durable?;
+    fn durable(&mut self, step: u64, printed: &[u8]) -> Result<(), IngestError> {
+        print(printed);
         match &mut self.ingest.query {
             Some(stage) => Ok(stage.durable(step)?),
             None => Ok(()),
@@ -426,9 +437,9 @@ impl Running {
         if self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             self.commit_step(Instant::now())?;
         }
-        while let Some((receipt, step)) = self.receipts.pop_front() {
-            let durable = receipt.blocking_recv().map_err(|_| StoreError::Stopped)?;
-            self.durable(durable, step)?;
+        while let Some(Committed { receipt, step, printed }) = self.receipts.pop_front() {
+            receipt.blocking_recv().map_err(|_| StoreError::Stopped)??;
+            self.durable(step, &printed)?;
         }
         self.notices.passed_over(Instant::now());
         self.tell();

@@ -75,7 +75,7 @@ pub(super) struct Ready {
     pub(super) members: Vec<Member>,
     pub(super) documents: Vec<Document>,
     pub(super) dead: Vec<DeadLetter>,
-    /// What is written to standard output when the commit is made.
+    /// What is written to standard output when the commit is durable.
     pub(super) printed: Vec<u8>,
     pub(super) rows: u64,
 }

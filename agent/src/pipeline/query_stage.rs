@@ -13,7 +13,7 @@ use splashdam_api::words::plural;
 
 use super::places::Places;
 use super::query_codec::context;
-use super::query_outputs::{Outputs, Ready, print};
+use super::query_outputs::{Outputs, Ready};
 use super::state_log::{Found, Marks, StateError, StateLog};
 use super::upserts::Upserts;
 use super::versions;
@@ -57,6 +57,14 @@ pub(crate) enum QueryError {
     Tables(String),
     #[error("rendering failed: {0}")]
     Encode(#[from] io::Error),
+}
+
+/// Everything since the step before, as one commit.
+pub(super) struct Stepped {
+    pub(super) commit: Commit,
+    pub(super) step: u64,
+    /// For standard output, once the commit is durable.
+    pub(super) printed: Vec<u8>,
 }
 
 pub(super) struct QueryStage {
@@ -245,11 +253,11 @@ impl QueryStage {
         self.changed = true;
     }
 
-    /// Everything since the last step as one commit, and the step's number.
+    /// Everything since the last step.
     ///
     /// # Errors
     /// Only what compressing into memory can fail with.
-    pub(super) fn step(&mut self, now: Instant) -> io::Result<(Commit, u64)> {
+    pub(super) fn step(&mut self, now: Instant) -> io::Result<Stepped> {
         self.step += 1;
         let at = Timestamp::now();
         let mut cx = context(at, &self.zone);
@@ -269,12 +277,11 @@ impl QueryStage {
             self.content = self.step;
         }
         self.upserts.committed(self.step, documents);
-        print(&printed);
         self.count(&dead, &members);
         let mut rows: Vec<Row> = self.rows.drain().map(|(key, value)| Row { key, value }).collect();
         rows.push(versions::step_row(self.step));
         (self.applied, self.changed, self.last_step, self.written) = (0, false, now, marks);
-        Ok((Commit { members, rows, dead }, self.step))
+        Ok(Stepped { commit: Commit { members, rows, dead }, step: self.step, printed })
     }
 
     fn count(&self, dead: &[DeadLetter], members: &[crate::record::Member]) {
