@@ -225,8 +225,9 @@ impl Logstore {
         self.lock().events.all()
     }
 
-    pub fn clear_events(&self) {
-        self.lock().events.clear();
+    /// The events so far, which are then forgotten.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.lock().events.take()
     }
 
     /// What speaks against "each shard has one consumer of the group at a time": consumers that list shards of others, and pulls by
