@@ -220,7 +220,7 @@ func splitAndMerge() {
 	to := client(secret, true)
 	var last *sls.Shard
 	for _, shard := range shards(to) {
-		if shard.Status == "readwrite" {
+		if shard.Status == "readwrite" && strings.Trim(shard.ExclusiveBeginKey, "f") == "" {
 			last = shard
 		}
 	}
