@@ -8,6 +8,7 @@
 mod action; //      the calls and their permissions
 mod admission; //   who may come in
 mod assignment; //  which consumer shall hold which shard
+mod caller; //      a small client for tests
 mod clock; //       time that tests can move
 mod compression; // lz4 blocks, zstd, zlib
 mod events; //      what happened, for tests to judge
@@ -34,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub use action::Action;
+pub use caller::{Caller, Reply};
 pub use compression::Packing;
 pub use events::{Event, What};
 pub use faults::Fault;
