@@ -67,6 +67,10 @@ fn headers_that_are_missing_or_wrong_are_named() {
     assert_eq!(without("date", None), "MissingDate");
     assert_eq!(without("date", Some("yesterday")), "InvalidDateFormat");
     assert_eq!(without("authorization", None), "MissAccessKeyId");
+    let mut put = caller.unsigned("POST", "/logstores/test-logstore", b"body");
+    put.headers.remove("content-type");
+    caller.sign(&mut put);
+    assert_eq!(caller.send(&put, "/logstores/test-logstore").unwrap().code(), "MissingContentType");
 }
 
 #[test]
