@@ -57,6 +57,8 @@ pub struct PipelineStatus {
     pub dead_letter_bytes: u64,
     /// Bytes that the source had and that can't be read any more.
     pub gap_bytes: u64,
+    /// Files that were deleted while they were not held open, perhaps with lines that were never seen.
+    pub vanished_files: u64,
     /// Records in which no time can be read where the job says that there is one.
     pub untimed_records: u64,
     pub retries: u64,

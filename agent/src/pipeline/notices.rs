@@ -163,8 +163,9 @@ mod tests {
         let begin = Instant::now();
         let gap = Gap { path: "/a".into(), from: 0, bytes: 3, reason: GapReason::NulHole };
         assert_eq!(notices.gaps(&[gap.clone(), gap.clone()], begin), None);
-        let said: Vec<(u64, u64)> =
-            (1..=120).filter_map(|second| notices.gaps(&[gap.clone()], begin + Duration::from_secs(second))).collect();
+        let said: Vec<(u64, u64)> = (1..=120)
+            .filter_map(|second| notices.gaps(std::slice::from_ref(&gap), begin + Duration::from_secs(second)))
+            .collect();
         assert_eq!(said.len(), 12, "once in ten seconds");
         assert_eq!((said[0], said[1]), ((0, 9), (0, 30)));
     }

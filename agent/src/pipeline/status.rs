@@ -31,6 +31,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         dead_letter_bytes,
         untimed_records: metrics.untimed_records.get(),
         gap_bytes: metrics.gap_bytes.get(),
+        vanished_files: metrics.vanished_files.get(),
         retries: metrics.retries.get(),
         in_flight: delivery.in_flight as u64,
         last_error: delivery.last_error.map(|(at, error)| format!("{}: {error}", at.to_rfc3339())),

@@ -100,6 +100,11 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
         let gap = format!("{} were gone before they could be read", bytes(pipeline.gap_bytes));
         table.remark(&gap, Tone::Bad);
     }
+    if pipeline.vanished_files > 0 {
+        let files = plural(pipeline.vanished_files, "file");
+        let gone = format!("{files} deleted before it was known what was last written: the log names them");
+        table.remark(&gone, Tone::Warning);
+    }
     if pipeline.untimed_records > 0 {
         let untimed =
             format!("no time can be read in {}: the log has an example", plural(pipeline.untimed_records, "record"));
@@ -188,6 +193,7 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
             owed_records: 1200,
             owed_bytes: 90_000,
             gap_bytes: 77,
+            vanished_files: 2,
             untimed_records: 3,
             dead_letters: 1,
             last_error: Some("2026-01-31T12:09:00Z: index_closed_exception (400): closed".to_owned()),
@@ -210,6 +216,7 @@ JOB    STATE   READ  BEHIND   OWED      SIZE  ACKNOWLEDGED  DEAD
 audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
     index audit is parked for 4 min: index_closed_exception: closed
     77 B were gone before they could be read
+    2 files deleted before it was known what was last written: the log names them
     no time can be read in 3 records: the log has an example
     1 dead letter: splashctl dead-letters ls --pipeline audit
 web    full     0 B     0 B      0       0 B             0     0
