@@ -35,6 +35,8 @@ pub(crate) struct PipelineMetrics {
     pub(crate) read_records: Counter,
     /// Bytes that a source had and that can't be read any more.
     pub(crate) gap_bytes: Counter,
+    /// Files that were deleted before it was known what was last written to them.
+    pub(crate) vanished_files: Counter,
     pub(crate) nul_bytes: Counter,
     pub(crate) long_lines: Counter,
     pub(crate) partial_lines: Counter,
@@ -79,6 +81,7 @@ const COUNTS: &[Row<Counter>] = &[
     ("read_bytes", "bytes read from the source", |m| &mut m.read_bytes),
     ("read_records", "records read from the source", |m| &mut m.read_records),
     ("gap_bytes", "bytes the source had that can't be read any more", |m| &mut m.gap_bytes),
+    ("vanished_files", "files deleted while not held open, perhaps with lines never seen", |m| &mut m.vanished_files),
     ("nul_bytes", "NUL bytes of holes passed over", |m| &mut m.nul_bytes),
     ("long_lines", "lines longer than max_line_bytes", |m| &mut m.long_lines),
     ("partial_lines", "lines shipped before their newline was seen", |m| &mut m.partial_lines),

@@ -61,6 +61,8 @@ pub struct PipelineStatus {
     pub dropped_records: u64,
     /// When the last of them were dropped, if that was since the agent started.
     pub last_dropped: Option<String>,
+    /// Files that were deleted while they were not held open, perhaps with lines that were never seen.
+    pub vanished_files: u64,
     /// Records in which no time can be read where the job says that there is one.
     pub untimed_records: u64,
     pub retries: u64,

@@ -43,6 +43,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         dropped_records: running.door.counters().dropped_items,
         last_dropped: running.last_dropped().map(|at| at.to_rfc3339()),
         gap_bytes: metrics.gap_bytes.get(),
+        vanished_files: metrics.vanished_files.get(),
         retries: metrics.retries.get(),
         in_flight: delivery.in_flight as u64,
         last_error: delivery.last_error.map(|(at, error)| format!("{}: {error}", at.to_rfc3339())),

@@ -100,6 +100,11 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
         let gap = format!("{} were gone before they could be read", bytes(pipeline.gap_bytes));
         table.remark(&gap, Tone::Bad);
     }
+    if pipeline.vanished_files > 0 {
+        let files = plural(pipeline.vanished_files, "file");
+        let gone = format!("{files} deleted before it was known what was last written: the log names them");
+        table.remark(&gone, Tone::Warning);
+    }
     if pipeline.dropped_records > 0 {
         let last = pipeline.last_dropped.as_ref().map(|at| format!(", the last {} ago", ago(at, now)));
         let records = plural(pipeline.dropped_records, "record");
@@ -194,6 +199,7 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
             owed_records: 1200,
             owed_bytes: 90_000,
             gap_bytes: 77,
+            vanished_files: 2,
             untimed_records: 3,
             dropped_records: 1500,
             last_dropped: Some("2026-01-31T12:08:00.5Z".to_owned()),
@@ -219,7 +225,8 @@ JOB    STATE   READ  BEHIND   OWED      SIZE  ACKNOWLEDGED  DEAD
 audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
     index audit is parked for 4 min: index_closed_exception: closed
     77 B were gone before they could be read
-    1,500 records dropped because the buffer was full (when_full), the last 1 min ago
+     2 files deleted before it was known what was last written: the log names them
+     1,500 records dropped because the buffer was full (when_full), the last 1 min ago
     no time can be read in 3 records: the log has an example
     1 dead letter: splashctl dead-letters ls --pipeline audit
 web    full     0 B     0 B      0       0 B             0     0

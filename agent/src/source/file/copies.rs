@@ -33,6 +33,7 @@ enum Copy {
 impl FileSource {
     /// The entry's file no longer holds what was shipped of it.
     pub(super) fn truncated(&mut self, slot: Slot) {
+        self.listen_again(slot);
         let open = self.table.get_mut(slot).open.take();
         self.open_files -= usize::from(open.is_some());
         let entry = self.table.get(slot);
@@ -73,6 +74,7 @@ impl FileSource {
             entry.end = stat.size;
         }
         let slot = self.table.insert(entry);
+        self.seen(slot);
         self.mint(slot);
         self.looks.at(&mut self.table, slot, self.now);
     }

@@ -18,6 +18,8 @@ use crate::record::GapReason;
 
 /// A file that has not grown for so long is closed.
 const QUIET_MS: Tick = 5_000;
+/// A file that is looked at so often is asked no events of.
+const ACTIVE_MS: u32 = 200;
 
 impl FileSource {
     pub(super) fn look(&mut self, slot: Slot) {
@@ -77,6 +79,7 @@ impl FileSource {
 
     /// Takes in size and modification time of the file that is known to be this entry's.
     pub(super) fn observe(&mut self, slot: Slot, stat: &Stat) {
+        self.seen(slot);
         let entry = self.table.get(slot);
         let (old_size, offset, kind) = (entry.size, entry.position.offset, entry.kind);
         let changed = stat.size != old_size;
@@ -134,15 +137,22 @@ impl FileSource {
 
     /// Looks soon again at what changes, and asks for events of what does not.
     fn watch_closely(&mut self, slot: Slot, changed: bool) {
-        let before = self.table.get(slot).interval;
         self.looks.after(&mut self.table, slot, self.now, changed);
-        let entry = self.table.get(slot);
-        let active = |interval: u32| interval > 0 && interval <= 200;
-        if active(before) != active(entry.interval) {
-            self.watch.listen(entry.place(), !active(entry.interval));
+        let entry = self.table.get_mut(slot);
+        let deaf = entry.interval <= ACTIVE_MS && entry.open.is_some() && entry.state == State::Live;
+        if std::mem::replace(&mut entry.deaf, deaf) != deaf {
+            self.watch.listen(entry.place(), !deaf);
         }
         if let Some(due) = self.flush_due(slot) {
             self.looks.by(&mut self.table, slot, due.max(self.now + 1));
+        }
+    }
+
+    /// Before the entry's descriptor or place is given up: events of what lies there are wanted again.
+    pub(super) fn listen_again(&mut self, slot: Slot) {
+        let entry = self.table.get_mut(slot);
+        if std::mem::take(&mut entry.deaf) {
+            self.watch.listen(entry.place(), true);
         }
     }
 
@@ -268,6 +278,7 @@ impl FileSource {
 
     /// The entry's file no longer lies at its place.
     pub(super) fn leave(&mut self, slot: Slot) {
+        self.listen_again(slot);
         self.table.forget_place(slot);
         let entry = self.table.get(slot);
         let Some(open) = &entry.open else {
@@ -288,6 +299,7 @@ impl FileSource {
 
     /// The file lies at another place now.
     pub(super) fn moved(&mut self, slot: Slot, place: &Path) {
+        self.listen_again(slot);
         tracing::debug!(from = %self.table.get(slot).place().display(), to = %place.display(), "file was renamed");
         self.table.set_place(slot, place);
         self.table.get_mut(slot).state = State::Live;
@@ -318,6 +330,7 @@ impl FileSource {
 
     /// Neither a place nor a descriptor leads to the file.
     pub(super) fn lost(&mut self, slot: Slot) {
+        self.went_unseen(slot);
         self.close(slot);
         self.table.forget_identity(slot);
         self.table.forget_place(slot);

@@ -22,6 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod unseen;
 mod watch;
 
 use std::collections::{HashSet, VecDeque};
@@ -39,6 +40,7 @@ use rows::{COUNTERS, Counters, Kind, Stored};
 use schedule::Looks;
 use table::{Slot, Table};
 use tracked::{State, Tick, Tracked};
+use unseen::Unseen;
 use watch::Watch;
 
 /// So many descriptors are held open; files beyond are opened for their turn.
@@ -88,6 +90,8 @@ pub(crate) struct FileSource {
     most_open: usize,
     /// Files that have no name any more, in the order in which they lost it.
     nameless: Vec<Slot>,
+    /// Files that went before it was known what was written to them last.
+    unseen: Unseen,
     had_budget: bool,
     read: u64,
     spare: Vec<Vec<u8>>,
@@ -125,6 +129,7 @@ impl FileSource {
             watch: Watch::open(plan.watch && !once, waker.clone()),
             plan: plan.clone(),
             once,
+            unseen: Unseen::new(metrics.clone()),
             metrics,
             waker,
             opened: Instant::now(),
@@ -181,6 +186,7 @@ impl FileSource {
         self.find_adrift();
         self.decide_newcomers();
         self.read_ready(budget);
+        self.tell_unseen();
         self.collect_rows();
         self.metrics.lag_bytes.set(i64::try_from(self.table.lag()).unwrap_or(i64::MAX));
         self.metrics.files.set(self.table.live() as i64);
@@ -195,7 +201,7 @@ impl FileSource {
         {
             return now;
         }
-        let due = self.looks.next().unwrap_or(Tick::MAX).min(self.rescan_due);
+        let due = self.looks.next().unwrap_or(Tick::MAX).min(self.rescan_due).min(self.unseen.next());
         (self.opened + Duration::from_millis(due)).max(now)
     }
 
@@ -251,8 +257,22 @@ impl FileSource {
     /// Takes in what the kernel told us, and lists folders when it is time.
     fn take_changes(&mut self) {
         let changes = self.watch.take();
-        for path in &changes.grown {
+        if changes.rescan {
+            self.unseen.doubt(self.unix_seconds());
+        }
+        for (path, written) in &changes.ended {
+            let Some(slot) = self.table.at_place(path) else {
+                self.unseen.ended(path, *written);
+                continue;
+            };
+            let entry = self.table.get_mut(slot);
+            entry.end_told = true;
+            entry.written |= written;
+        }
+        for (path, written) in &changes.grown {
             if let Some(slot) = self.table.at_place(path) {
+                // Where one file had the name and another has it now, this is of the new one.
+                self.table.get_mut(slot).written |= *written && !changes.ended.contains_key(path);
                 self.looks.by(&mut self.table, slot, self.now);
             }
         }
@@ -366,6 +386,7 @@ impl FileSource {
     }
 
     fn close(&mut self, slot: Slot) {
+        self.listen_again(slot);
         if self.table.get_mut(slot).open.take().is_some() {
             self.open_files -= 1;
         }

@@ -84,6 +84,7 @@ impl FileSource {
         entry.size = stat.size;
         entry.mtime = stat.mtime;
         entry.grown_at = self.now;
+        entry.looked_at = self.unix_seconds();
         if self.once {
             entry.end = stat.size;
         }
@@ -113,6 +114,7 @@ impl FileSource {
                         entry.end = Stat::of(&place).map_or(u64::MAX, |stat| stat.size);
                     }
                 });
+                self.seen(slot);
                 if moved {
                     self.mark(slot);
                 }
@@ -277,6 +279,7 @@ impl FileSource {
         match Stat::of(entry.place()) {
             Ok(stat) if stat.identity.may_be(entry.identity) => {
                 let now = self.now;
+                self.seen(slot);
                 self.table.change(slot, |entry| {
                     if entry.size != stat.size {
                         entry.grown_at = now;

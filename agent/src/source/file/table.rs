@@ -138,6 +138,11 @@ impl Table {
         &self.entries[slot as usize]
     }
 
+    /// The source of an entry that is in use.
+    pub(super) fn source_at(&self, slot: Slot) -> Option<crate::record::SourceId> {
+        self.entries.get(slot as usize).filter(|entry| entry.state != State::Free).map(|entry| entry.source)
+    }
+
     /// For changes that no index and no sum depends on; the rest goes through [`Table::change`] and its kin.
     pub(super) fn get_mut(&mut self, slot: Slot) -> &mut Tracked {
         &mut self.entries[slot as usize]

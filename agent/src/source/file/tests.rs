@@ -8,4 +8,5 @@ mod random;
 mod returning;
 mod rig;
 mod rotation;
+mod unseen;
 mod watching;

@@ -49,6 +49,13 @@ pub(super) struct Tracked {
     /// When it is looked at next, and the distance to the look after that.
     pub(super) due: Tick,
     pub(super) interval: u32,
+    /// Unix seconds of the last look at it, 0: none since the agent was started.
+    pub(super) looked_at: u32,
+    /// Events since then: it was written to; its name went.
+    pub(super) written: bool,
+    pub(super) end_told: bool,
+    /// Nobody tells us that it grows: it is held open and looked at often.
+    pub(super) deaf: bool,
     pub(super) queued: bool,
     pub(super) dirty: bool,
     /// The copy in which the source goes on is not (yet) as long as what was seen of the source.
@@ -110,6 +117,10 @@ impl Tracked {
             grown_at: 0,
             due: Tick::MAX,
             interval: 0,
+            looked_at: 0,
+            written: false,
+            end_told: false,
+            deaf: false,
             queued: false,
             dirty: false,
             filling: false,

@@ -4,11 +4,11 @@
 //! impossible (no watches left, a network file system) nothing is lost but time. Events of data in files that
 //! are looked at often anyway are dropped as early as notify lets us.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use notify::event::{EventKind, ModifyKind};
+use notify::event::{EventKind, ModifyKind, RenameMode};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::stat::is_remote;
@@ -31,8 +31,10 @@ pub(super) struct Watch {
 pub(super) struct Changes {
     /// Names that came, went or were moved.
     pub(super) names: HashSet<PathBuf>,
-    /// Files whose content changed.
-    pub(super) grown: HashSet<PathBuf>,
+    /// Files that changed; true: their content did.
+    pub(super) grown: HashMap<PathBuf, bool>,
+    /// Names that went; true: the content of what they led to had changed. What is in `grown` as well came later.
+    pub(super) ended: HashMap<PathBuf, bool>,
     /// Events were lost: anything may have happened.
     pub(super) rescan: bool,
 }
@@ -40,7 +42,7 @@ pub(super) struct Changes {
 #[derive(Debug, Default)]
 struct Inbox {
     changes: Changes,
-    /// Hashes of the places of files that are looked at often: nobody needs to be told that they grow.
+    /// Hashes of the places of files that are held open and looked at often: nobody needs to be told that they grow.
     active: HashSet<u64>,
 }
 
@@ -99,6 +101,11 @@ impl Watch {
         }
     }
 
+    /// Whether there are any events at all.
+    pub(super) fn has_events(&self) -> bool {
+        self.watcher.is_some()
+    }
+
     pub(super) fn is_watching(&self, folder: &Path) -> bool {
         self.watched.contains(folder)
     }
@@ -136,24 +143,31 @@ impl Inbox {
             self.changes.rescan = true;
             return true;
         }
-        let into = match event.kind {
-            EventKind::Access(_) => return false,
-            EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_) | ModifyKind::Any) => {
-                if event.paths.iter().all(|path| self.active.contains(&table::hash(path))) {
-                    return false;
-                }
-                &mut self.changes.grown
-            }
-            _ => &mut self.changes.names,
-        };
-        if into.len() + event.paths.len() > MOST_PATHS {
-            into.clear();
-            self.changes.rescan = true;
+        let Changes { names, grown, ended, rescan } = &mut self.changes;
+        let known = names.len() + grown.len();
+        if known + event.paths.len() > MOST_PATHS {
+            (*names, *grown, *ended, *rescan) = (HashSet::new(), HashMap::new(), HashMap::new(), true);
             return true;
         }
-        let known = into.len();
-        into.extend(event.paths);
-        into.len() > known
+        match event.kind {
+            EventKind::Access(_) => return false,
+            EventKind::Modify(kind @ (ModifyKind::Data(_) | ModifyKind::Metadata(_) | ModifyKind::Any)) => {
+                let content = !matches!(kind, ModifyKind::Metadata(_));
+                for path in event.paths.into_iter().filter(|path| !self.active.contains(&table::hash(path))) {
+                    *grown.entry(path).or_default() |= content;
+                }
+            }
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+                for path in event.paths {
+                    let written = grown.remove(&path).unwrap_or(false);
+                    *ended.entry(path.clone()).or_default() |= written;
+                    names.insert(path);
+                }
+                return true;
+            }
+            _ => names.extend(event.paths),
+        }
+        names.len() + grown.len() > known
     }
 }
 
