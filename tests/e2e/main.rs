@@ -17,3 +17,4 @@ mod operating; //  what an operator types and reads
 mod queries; //   SQL scripts: counts, windows, state over kills
 mod rotation; //   every style of rotation
 mod services; //   real Elasticsearch and OpenSearch
+mod set_aside; // a job that can't start beside those that can

@@ -76,11 +76,13 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         tracing::warn!(%error, "no control socket: splashctl can't reach this agent");
     }
+    let mut told = Vec::new();
     let mut line = ProgressLine::new(once);
     let look = if agent.is_bounded() { LOOK } else { RARE_LOOK };
     let exit = loop {
+        complain_of_failures(&agent, &mut told);
         tokio::select! {
-            () = signals.next() => break if agent.is_bounded() { Exit::Interrupted } else { Exit::Ok },
+            () = signals.next() => break interrupted(agent.is_bounded(), agent.failures().is_empty()),
             () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
@@ -88,19 +90,15 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             complain(why);
             break Exit::Store;
         }
-        let failures = agent.failures();
-        if !failures.is_empty() {
-            failures.iter().for_each(complain);
-            break Exit::Failed;
-        }
         if agent.finished() {
             let held = agent.held();
             held.iter().for_each(complain);
             let exit = tokio::task::block_in_place(|| told_unreadable(&sources));
-            break if held.is_empty() { exit } else { Exit::Failed };
+            break if held.is_empty() && agent.failures().is_empty() { exit } else { Exit::Failed };
         }
     };
     line.end(&agent);
+    complain_of_failures(&agent, &mut told);
     stop_control.send_replace(true);
     tokio::spawn(async move {
         signals.next().await;
@@ -111,6 +109,25 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
     }
     complain(last_words(&agent.progress(), agent.is_bounded(), exit, &settings.data_dir));
     exit
+}
+
+/// Says which jobs have failed, each once; the others go on.
+fn complain_of_failures(agent: &Agent, told: &mut Vec<String>) {
+    for why in agent.failures() {
+        if !told.contains(&why) {
+            complain(&why);
+            told.push(why);
+        }
+    }
+}
+
+/// How a run ends that is told to.
+fn interrupted(bounded: bool, well: bool) -> Exit {
+    match (bounded, well) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Ok,
+        (false, false) => Exit::Failed,
+    }
 }
 
 /// How a run to the end of all files has ended, once it has: not well if there are files that it can't open.
@@ -176,9 +193,12 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
     }
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
-        StartError::Store(_) | StartError::Remembered { .. } => Exit::Store,
+        StartError::Store(_) => Exit::Store,
         StartError::NoJob(_) => Exit::Usage,
-        StartError::Source { .. } | StartError::Query { .. } | StartError::Thread(_) => Exit::Failed,
+        StartError::Remembered { .. }
+        | StartError::Source { .. }
+        | StartError::Query { .. }
+        | StartError::Thread(_) => Exit::Failed,
     }
 }
 

@@ -56,9 +56,8 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
         Ok(signals) => signals,
         Err(error) => return failed(&error),
     };
-    let jobs = plans.len();
-    if jobs == 0 {
-        tracing::warn!(jobs_dir = %config.jobs_dir.display(), "there is no job to run: no good *.toml lies there");
+    if plans.is_empty() {
+        tracing::warn!(jobs_dir = %config.jobs_dir.display(), "there is no job to run: no good *.toml or *.sql lies there");
     }
     summary::announce(&plans, &config.data_dir);
     let settings = Settings {
@@ -73,6 +72,10 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
     };
+    for why in agent.failures() {
+        complain(format!("{why}\nThis job is set aside, and all that it has is kept; the others run."));
+    }
+    let jobs = agent.jobs();
     let (stop_control, stopped) = tokio::sync::watch::channel(false);
     let socket = config.control_socket.clone();
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
@@ -106,15 +109,15 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
 
 /// Feeds the watchdog as long as every ingest loop that has not ended still turns.
 struct Watch {
-    turns: Vec<u64>,
+    turns: Vec<Option<u64>>,
 }
 
 impl Watch {
     fn feed(&mut self, agent: &Agent) {
         let turns = agent.turns();
-        let stuck = turns.iter().zip(&self.turns).any(|(now, before)| now == before);
+        let stuck = turns.iter().zip(&self.turns).any(|(now, before)| now.is_some() && now == before);
         self.turns = turns;
-        if !stuck || !agent.failures().is_empty() {
+        if !stuck {
             tell(&[sd_notify::NotifyState::Watchdog]);
         }
     }

@@ -3,7 +3,7 @@
 //! The rule is an allow-list: of a file that parses, only values whose key is known and not secret are shown, all
 //! others are stars, and comments are cut off. Of a file that does not parse there are only lines: a line is
 //! shown if it begins with a known key that is not secret, is an item of such a key's list, or a section's head;
-//! of a line with a known secret key the value is stars, of any other line all.
+//! of a line with a secret or an unknown key the value is stars, of any other line all.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -103,13 +103,30 @@ pub(crate) fn place_unparsed(
             let item = content.trim_start().starts_with(['"', '\'', ']']) && !content.contains(['@', '{', '#']);
             (!(in_list && item)).then_some(line.clone())
         }
-        Some((key, _)) if !words(key).iter().all(|word| known(word)) => Some(line.clone()),
+        // The name of a key is no secret, but the rest of a value that was broken off would look like one.
+        Some((key, _)) if !words(key).iter().all(|word| known(word)) && !(is_bare(key) && is_closed(above)) => {
+            Some(line.clone())
+        }
         Some((key, value)) => {
             let from = line.end - value.trim_start().len();
             (!may_show(key, value)).then_some(from..line.end)
         }
     };
     render(text, line, at, hidden.as_slice())
+}
+
+/// As a key is written without quotes.
+fn is_bare(key: &str) -> bool {
+    let key = key.trim();
+    !key.is_empty()
+        && key.len() <= 60
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// No quotes are open at the end of the last line that has any.
+fn is_closed(above: &str) -> bool {
+    let last = above.lines().rev().find(|line| line.contains(['"', '\''])).unwrap_or_default();
+    ['"', '\''].iter().all(|quote| last.matches(*quote).count() % 2 == 0)
 }
 
 /// Bytes of the line around `offset`, without its line ending.

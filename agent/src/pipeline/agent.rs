@@ -1,7 +1,7 @@
 //! The running agent: opens the store, starts a pipeline for each plan, answers questions about them, ends them.
 //!
 //! Promises: stopping never waits for Elasticsearch and is over within a bound; a pipeline that fails says why
-//! and leaves the others alone.
+//! and leaves the others alone, and so does one that can't even be started.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use tokio::sync::watch;
 
 use super::build::Site;
 use super::codec::Pool;
+use super::query_outputs::Sinks;
 use super::query_stage::QueryError;
 use super::running::Running;
+use super::set_aside::SetAside;
 use super::status::{self, held};
 use super::versions;
 use crate::metrics::Metrics;
@@ -56,11 +58,24 @@ pub(crate) enum StartError {
     Thread(#[from] std::io::Error),
 }
 
+impl StartError {
+    /// What is wrong with one job, where that is no reason for the others not to run; else the error as it is.
+    fn of_one_job(self) -> Result<String, StartError> {
+        match self {
+            StartError::Source { error, .. } => Ok(error.to_string()),
+            StartError::Query { error, .. } => Ok(error.to_string()),
+            StartError::Remembered { .. } => Ok(self.to_string()),
+            StartError::Store(_) | StartError::NoJob(_) | StartError::Thread(_) => Err(self),
+        }
+    }
+}
+
 /// All that runs. Used as `Arc<Agent>`.
 pub(crate) struct Agent {
     store: Store,
     metrics: Metrics,
     pipelines: Vec<Running>,
+    set_aside: Vec<SetAside>,
     stop: watch::Sender<bool>,
     data_dir: PathBuf,
     started: Timestamp,
@@ -86,7 +101,7 @@ impl Agent {
     /// Opens the store and starts everything. Must be called on a tokio runtime; blocks while the store opens.
     ///
     /// # Errors
-    /// If the store can't be opened or a source can't be set up; nothing runs then.
+    /// If the store can't be opened; nothing runs then. A job that can't be started is set aside.
     pub(crate) fn start(settings: &Settings, jobs: Vec<JobPlan>) -> Result<Agent, StartError> {
         if let Some(unknown) = settings.begin_anew.iter().find(|id| !jobs.iter().any(|job| job.id() == **id)) {
             return Err(StartError::NoJob(unknown.clone()));
@@ -107,13 +122,23 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let host = host_name();
         let site = Site { settings, store: &store, metrics: &metrics, pool: &pool, workers, host: &host };
-        let built = jobs.into_iter().map(|job| site.build(job)).collect::<Result<Vec<_>, _>>()?;
+        let (mut ready, mut set_aside) = (Vec::new(), Vec::new());
+        for job in jobs {
+            let (id, buffer) = (job.id().to_owned(), job.buffer().clone());
+            match site.build(job) {
+                Ok(built) => ready.push(built),
+                Err(error) => {
+                    let why = error.of_one_job()?;
+                    set_aside.push(SetAside { door: store.pipeline(&id, &buffer)?, id, why });
+                }
+            }
+        }
         let mut pipelines = Vec::new();
-        for built in built {
+        for built in ready {
             pipelines.push(Running::start(built, &stopped)?);
         }
         let data_dir = settings.data_dir.clone();
-        Ok(Agent { store, metrics, pipelines, stop, data_dir, started: Timestamp::now() })
+        Ok(Agent { store, metrics, pipelines, set_aside, stop, data_dir, started: Timestamp::now() })
     }
 
     /// Ends everything: what was read is committed, the store is closed. Blocking, at most about `within`.
@@ -148,9 +173,9 @@ impl Agent {
         self.pipelines.iter().all(|p| p.bounded)
     }
 
-    /// Every source was bounded and has been read to its end, and nothing is owed any more.
+    /// Every source that can still be read was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
-        self.pipelines.iter().all(|p| p.ended() && p.delivers_all())
+        self.pipelines.iter().all(|p| p.failure().is_some() || (p.ended() && p.delivers_all()))
     }
 
     /// What is owed to sinks that scripts have no more, a line for each.
@@ -161,10 +186,16 @@ impl Agent {
         self.pipelines.iter().flat_map(|p| -> Vec<String> { of(p) }).collect()
     }
 
-    /// Why pipelines have failed, if any have.
+    /// Why jobs could not be started or have failed since, if any did.
     pub(crate) fn failures(&self) -> Vec<String> {
+        let aside = self.set_aside.iter().map(|job| format!("job {}: {}", job.id, job.why));
         let failed = |p: &Running| p.failure().map(|why| format!("job {}: {why}", p.id()));
-        self.pipelines.iter().filter_map(failed).collect()
+        aside.chain(self.pipelines.iter().filter_map(failed)).collect()
+    }
+
+    /// How many jobs were started.
+    pub(crate) fn jobs(&self) -> usize {
+        self.pipelines.len()
     }
 
     /// Why the store has stopped by itself, if it has: then nothing goes on.
@@ -172,9 +203,10 @@ impl Agent {
         self.store.failure()
     }
 
-    /// Turns of all ingest loops, for a watchdog that wants to see progress.
-    pub(crate) fn turns(&self) -> Vec<u64> {
-        self.pipelines.iter().map(|p| p.signals.turns.load(Ordering::Relaxed)).collect()
+    /// Turns of all ingest loops, for a watchdog that wants to see progress. `None`: it has ended, well or not.
+    pub(crate) fn turns(&self) -> Vec<Option<u64>> {
+        let turns = |p: &Running| p.signals.turns.load(Ordering::Relaxed);
+        self.pipelines.iter().map(|p| (!p.ended() && p.failure().is_none()).then(|| turns(p))).collect()
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -190,14 +222,16 @@ impl Agent {
             sum.null += p.metrics.null_rows.get();
             sum.dropped += p.door.counters().dropped_items;
         }
+        sum.owed += self.set_aside.iter().map(SetAside::owed_records).sum::<u64>();
         sum
     }
 
     pub(crate) fn status(&self) -> api::Status {
         let health = self.store.health();
-        let pipelines: Vec<_> = self.pipelines.iter().map(status::status).collect();
+        let aside = self.set_aside.iter().map(SetAside::status);
+        let pipelines: Vec<_> = self.pipelines.iter().map(status::status).chain(aside).collect();
         let mut notes = health.degraded.clone();
-        let idle = |id: &String| !self.pipelines.iter().any(|p| p.id() == id);
+        let idle = |id: &String| !pipelines.iter().any(|p| p.id == *id);
         notes.extend(self.store.pipelines().into_iter().filter(idle).map(|id| {
             format!("the data directory remembers the job {id}, which does not run: what it owes waits until it does")
         }));
@@ -226,6 +260,11 @@ impl Agent {
             raise(&running.metrics.dropped_records, kept.dropped_items);
             raise(&running.metrics.quarantined_records, kept.quarantined_items);
         }
+        for job in &self.set_aside {
+            let metrics = self.metrics.pipeline(&job.id);
+            metrics.owed_records.set(job.owed_records() as i64);
+            metrics.owed_bytes.set(job.door.owed_bytes() as i64);
+        }
         let health = self.store.health();
         self.metrics.segments.set(health.segments as i64);
         self.metrics.disk_bytes.set(health.disk_bytes as i64);
@@ -233,12 +272,12 @@ impl Agent {
     }
 
     pub(crate) fn positions(&self, pipeline: Option<&str>) -> Vec<api::PipelinePositions> {
-        let wanted = |p: &&Running| pipeline.is_none_or(|id| id == p.id());
-        self.pipelines
-            .iter()
-            .filter(wanted)
-            .map(|p| api::PipelinePositions { pipeline: p.id().to_owned(), positions: status::positions(&p.door) })
-            .collect()
+        let wanted = |(id, _): &(&str, _)| pipeline.is_none_or(|wanted| wanted == *id);
+        let shown = |(id, door): (&str, _)| api::PipelinePositions {
+            pipeline: id.to_owned(),
+            positions: status::positions(door),
+        };
+        self.doors().filter(wanted).map(shown).collect()
     }
 
     /// Commits what lingers, retries parked lanes now, waits until all is acknowledged (10 s at most).
@@ -247,7 +286,7 @@ impl Agent {
     /// If there is no such pipeline.
     pub(crate) async fn flush(&self, pipeline: Option<&str>) -> Result<api::Flushed, String> {
         if let Some(id) = pipeline {
-            self.find(id)?;
+            self.door(id)?;
         }
         let chosen: Vec<_> = self.pipelines.iter().filter(|p| pipeline.is_none_or(|id| id == p.id())).collect();
         for running in &chosen {
@@ -273,7 +312,8 @@ impl Agent {
                 why,
             }
         };
-        Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).collect() })
+        let aside = self.set_aside.iter().filter(|job| pipeline.is_none_or(|id| id == job.id)).map(SetAside::flushed);
+        Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).chain(aside).collect() })
     }
 
     pub(crate) async fn dead_letters(
@@ -282,7 +322,9 @@ impl Agent {
         from: u64,
         limit: usize,
     ) -> Result<Vec<api::DeadLetter>, String> {
-        let sinks = &self.find(pipeline)?.sinks;
+        // Of a job that was set aside every sink is named.
+        let unknown = Sinks::default();
+        let sinks = self.pipelines.iter().find(|p| p.id() == pipeline).map_or(&unknown, |p| &p.sinks);
         let letters = self.blocking(pipeline, move |door| door.dead_letters(from, limit)).await?;
         let shown = |(number, letter): (u64, _)| status::dead_letter(pipeline, number, &letter, sinks);
         Ok(letters.into_iter().map(shown).collect())
@@ -325,14 +367,20 @@ impl Agent {
         pipeline: &str,
         work: impl FnOnce(store::Pipeline) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, String> {
-        let door = self.find(pipeline)?.door.clone();
+        let door = self.door(pipeline)?.clone();
         let done = tokio::task::spawn_blocking(move || work(door)).await;
         done.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
-    fn find(&self, pipeline: &str) -> Result<&Running, String> {
-        self.pipelines.iter().find(|p| p.id() == pipeline).ok_or_else(|| {
-            let known: Vec<_> = self.pipelines.iter().map(|p| p.id()).collect();
+    /// The doors of all jobs, also of those that were set aside.
+    fn doors(&self) -> impl Iterator<Item = (&str, &store::Pipeline)> {
+        let running = self.pipelines.iter().map(|p| (p.id(), &p.door));
+        running.chain(self.set_aside.iter().map(|job| (job.id.as_str(), &job.door)))
+    }
+
+    fn door(&self, pipeline: &str) -> Result<&store::Pipeline, String> {
+        self.doors().find(|(id, _)| *id == pipeline).map(|(_, door)| door).ok_or_else(|| {
+            let known: Vec<_> = self.doors().map(|(id, _)| id).collect();
             format!("no pipeline {pipeline:?}; there are: {}", known.join(", "))
         })
     }

@@ -29,6 +29,7 @@ mod query_door;
 mod query_outputs;
 mod query_stage;
 mod running;
+mod set_aside;
 mod state_log;
 mod status;
 mod trial;

@@ -53,6 +53,13 @@ impl JobPlan {
         }
     }
 
+    pub(crate) fn buffer(&self) -> &BufferPlan {
+        match self {
+            JobPlan::Ship(plan) => &plan.buffer,
+            JobPlan::Query(plan) => &plan.buffer,
+        }
+    }
+
     pub(crate) fn buffer_mut(&mut self) -> &mut BufferPlan {
         match self {
             JobPlan::Ship(plan) => &mut plan.buffer,

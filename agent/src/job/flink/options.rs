@@ -16,8 +16,17 @@ pub(super) struct Options<'o, 'a> {
 
 /// Is this the key of an option of any table?
 pub(super) fn is_known(key: &str) -> bool {
+    all_known().any(|known| known.eq_ignore_ascii_case(key))
+}
+
+/// The option of any table that was probably meant.
+pub(super) fn meant(key: &str) -> Option<&'static str> {
+    nearest(key, all_known())
+}
+
+fn all_known() -> impl Iterator<Item = &'static str> {
     let lists = [KINDS, connector::KEYS, legacy::KEYS, source::KEYS, source::STDIN_KEYS, format::KEYS];
-    lists.iter().any(|list| list.iter().any(|known| known.eq_ignore_ascii_case(key)))
+    lists.into_iter().flatten().copied()
 }
 
 /// The keys that say what a table is.

@@ -1,9 +1,12 @@
 //! What of a script must not be shown in an excerpt. An allow-list, as for native jobs: of a table's options only values
-//! whose key is known and not secret are shown; comments are not. The script may be as broken as it likes.
+//! whose key is known (or nearly) and not secret are shown; comments are not. An option's name always is. The script may be as broken as it likes.
 
 use std::ops::Range;
 
 use super::super::reader::is_secret;
+
+/// What is longer is no option's name.
+const LONGEST_KEY: usize = 60;
 
 /// A piece of the text that a value may be.
 struct Literal {
@@ -39,7 +42,8 @@ pub(super) fn hidden(text: &str) -> Vec<Range<usize>> {
             let literal = literal(text, at);
             torn |= literal.torn;
             let before = text.get(statement..at).unwrap_or_default();
-            if torn || !may_show(before, &literal) {
+            let behind = text.get(literal.range.end..).unwrap_or_default();
+            if torn || !(is_key(before, &literal.text, behind) || may_show(before, &literal)) {
                 hidden.push(literal.range.clone());
             }
             literal.range.end
@@ -84,6 +88,13 @@ fn literal(text: &str, start: usize) -> Literal {
     Literal { range: start..start + 1 + end + 1, text: inside.to_owned(), torn }
 }
 
+/// The name of an option, which stands in the list before its `=`; whether anybody knows it or not.
+fn is_key(before: &str, text: &str, behind: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let in_list = before.trim_end().ends_with(['(', ',']) && behind.trim_start().starts_with('=');
+    in_list && text.chars().count() <= LONGEST_KEY && text.chars().all(plain)
+}
+
 /// `before`: the statement up to the literal.
 fn may_show(before: &str, literal: &Literal) -> bool {
     let first = before.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
@@ -97,12 +108,18 @@ fn may_show(before: &str, literal: &Literal) -> bool {
     let key = key.trim_end().trim_end_matches(['\'', '`']);
     let from = key.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))).map_or(0, |at| at + 1);
     let key = key.get(from..).unwrap_or_default();
-    let known = super::options::is_known(key) || first == "SET" || first == "INSERT";
+    let known = super::options::is_known(key) || is_misspelt(key) || first == "SET" || first == "INSERT";
     known && !is_secret_key(key) && !literal.text.contains('@')
 }
 
 fn creates_view(statement: &str) -> bool {
     statement.split_whitespace().take(3).any(|word| word.eq_ignore_ascii_case("view"))
+}
+
+/// Nearly a known option, and not one whose value is secret.
+fn is_misspelt(key: &str) -> bool {
+    let meant = if key.chars().count() <= LONGEST_KEY { super::options::meant(key) } else { None };
+    meant.is_some_and(|meant| !is_secret_key(meant))
 }
 
 /// The option's value is never shown.

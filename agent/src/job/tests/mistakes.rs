@@ -166,6 +166,19 @@ nginx.toml:8:1: unknown key "pasword" in [sink]; did you mean "password"?
 "#,
     ),
     (
+        "a word that nobody knows, without quotes",
+        r#"
+[sink]
+type = "elasticsearch"
+kennwort = hunter2
+"#,
+        r#"
+nginx.toml:3:12: not TOML: a string must stand in quotes
+    3 | kennwort = ***
+      |            ^^^
+"#,
+    ),
+    (
         "keys in the wrong section, no sink",
         r#"
 [source]

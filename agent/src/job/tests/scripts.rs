@@ -157,6 +157,27 @@ fn every_option_of_the_legacy_elasticsearch_sink_is_obeyed() {
 }
 
 #[test]
+fn the_name_of_a_wrong_option_is_shown_beside_a_secret_and_a_secret_is_not() {
+    let table = |options: &str| said(&format!("CREATE TABLE t (a INT) WITH ({options});\nINSERT INTO t SELECT 1;\n"));
+    for (options, shown) in [
+        (
+            "'connector'='elasticsearch-7','hostss'='http://es:9200','index'='i','password'='hunter2'",
+            "'hostss'='http://es:9200'",
+        ),
+        ("'connector'='elasticsearch-7','indx'='i','password'='hunter2'", "'indx'='i','password'=***"),
+        ("'connector'='elasticsearch-7','passwrod'='hunter2'", "'passwrod'=***"),
+        ("'connector'='elasticsearch-7','kennwort'='hunter2'", "'kennwort'=***"),
+        (
+            "type='elasticsearch', endPiont='http://es:9200', accessKy='hunter2', index='i'",
+            "endPiont='http://es:9200', accessKy=***",
+        ),
+    ] {
+        let said = table(options);
+        assert!(said.contains(shown) && !said.contains("hunter2"), "{options}: {shown} is not in\n{said}");
+    }
+}
+
+#[test]
 fn no_secret_is_shown_whatever_is_wrong() {
     let secrets = [
         "CREATE TABLE t (a INT) WITH ('connector'='elasticsearch-7', 'hosts'='http://u:hunter2@es:9200', 'index'='I', 'password'='hunter2');",
