@@ -91,9 +91,8 @@ impl Tables {
         }
         let written = |number: usize| query.outputs.iter().any(|output| output.table == number);
         let sinks = self.sinks.into_iter().filter(|(number, _)| written(*number));
-        let mut sinks: Vec<SinkPlan> = sinks
-            .map(|(number, sink)| sink.map(|sink| SinkPlan { table: number, ..sink }))
-            .collect::<Option<_>>()?;
+        let mut sinks: Vec<SinkPlan> =
+            sinks.map(|(number, sink)| sink.map(|sink| SinkPlan { table: number, ..sink })).collect::<Option<_>>()?;
         for sink in &mut sinks {
             take_the_queries_key(sink, &query, script, report);
         }
