@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The tests against real Elasticsearch and OpenSearch, one server at a time:
+# The tests against real Elasticsearch, OpenSearch and Flink, one server at a time:
 #
 #     tests/services.sh [FILTER]     e.g. tests/services.sh v8_19_21
+#
+# `SPLASHDAM_RECORD=1 tests/services.sh oracle::recorded` writes tests/flink/rows.jsonl anew, as Flink says.
 #
 # The scripts that start the servers are looked for in ../shared/services; SPLASHDAM_SERVICE_SCRIPTS names another
 # folder. A server that can't be had is a SKIP line with its reason; with CI=true it is a failure unless the

@@ -16,5 +16,6 @@ mod network; //    cut, slow and lying connections, expired keys, too large requ
 mod operating; //  what an operator types and reads
 mod queries; //   SQL scripts: counts, windows, state over kills
 mod rotation; //   every style of rotation
+mod scripts; //   SQL scripts whose final rows are those of a real Flink
 mod services; //   real Elasticsearch and OpenSearch
 mod set_aside; // a job that can't start beside those that can

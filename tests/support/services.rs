@@ -141,7 +141,7 @@ impl Drop for Service {
 }
 
 /// The scripts' folder: `SPLASHDAM_SERVICE_SCRIPTS`, else beside the workspace.
-fn scripts() -> PathBuf {
+pub fn scripts() -> PathBuf {
     match std::env::var_os("SPLASHDAM_SERVICE_SCRIPTS") {
         Some(folder) => folder.into(),
         None => workspace().parent().unwrap_or(Path::new("/")).join("shared/services"),

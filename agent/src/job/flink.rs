@@ -71,7 +71,7 @@ pub(crate) fn parse(
             tables.sources.push((number, source::read(options)));
         }
     }
-    let plan = query.and_then(|query| tables.plan(stem, query));
+    let plan = query.and_then(|query| tables.plan(stem, query, &script, &mut report));
     let problems = report.finish();
     (plan.filter(|_| !problems.has_errors()), problems)
 }
@@ -83,7 +83,7 @@ struct Tables {
 }
 
 impl Tables {
-    fn plan(self, stem: &str, query: Query) -> Option<QueryPlan> {
+    fn plan(self, stem: &str, query: Query, script: &Script, report: &mut Report) -> Option<QueryPlan> {
         let mut tables = Vec::new();
         for scan in &query.scans {
             let (_, table) = self.sources.iter().find(|(number, _)| *number == scan.table)?;
@@ -91,10 +91,29 @@ impl Tables {
         }
         let written = |number: usize| query.outputs.iter().any(|output| output.table == number);
         let sinks = self.sinks.into_iter().filter(|(number, _)| written(*number));
-        let sinks: Option<Vec<SinkPlan>> =
-            sinks.map(|(number, sink)| sink.map(|sink| SinkPlan { table: number, ..sink })).collect();
+        let mut sinks: Vec<SinkPlan> =
+            sinks.map(|(number, sink)| sink.map(|sink| SinkPlan { table: number, ..sink })).collect::<Option<_>>()?;
+        for sink in &mut sinks {
+            take_the_queries_key(sink, &query, script, report);
+        }
         let buffer = BufferPlan::default();
-        Some(QueryPlan { id: stem.to_owned(), tables, query: Arc::new(query), sinks: sinks?, buffer })
+        Some(QueryPlan { id: stem.to_owned(), tables, query: Arc::new(query), sinks, buffer })
+    }
+}
+
+/// A table without PRIMARY KEY into which replaced rows go has their own key for its ids, which must be one.
+fn take_the_queries_key(sink: &mut SinkPlan, query: &Query, script: &Script, report: &mut Report) {
+    if !sink.rows.key.is_empty() {
+        return;
+    }
+    let mut keys = query.outputs.iter().filter(|output| output.table == sink.table).map(|output| &output.key);
+    let Some(key) = keys.next() else { return };
+    if keys.all(|other| other == key) {
+        sink.rows.key.clone_from(key);
+    } else if let Some(table) = script.tables.get(sink.table) {
+        let message = "the INSERTs into this table have different keys, so its rows could not be told apart: declare a \
+                       PRIMARY KEY in it, or write into several tables";
+        report.at(&table.name, "", message.to_owned());
     }
 }
 

@@ -81,11 +81,14 @@ impl Clock {
         }
     }
 
-    /// Moves to the least watermark of the active sources, if that is later than now.
+    /// Moves to the least watermark of the active sources, if that is later than now. Where all are idle it is the
+    /// greatest that one of them has given: as if they had become idle one after the other, as Flink has it.
     pub(super) fn settle(&mut self) {
-        let active = self.sources.values().filter(|source| source.state == SourceState::Active);
-        if let Some(least) = active.map(|source| source.mark).min() {
-            self.set(least);
+        let marks = |state: SourceState| {
+            self.sources.values().filter(move |source| source.state == state).map(|source| source.mark)
+        };
+        if let Some(mark) = marks(SourceState::Active).min().or_else(|| marks(SourceState::Idle).max()) {
+            self.set(mark);
         }
     }
 

@@ -83,6 +83,20 @@ fn the_published_script_runs_when_its_source_is_a_file() {
 }
 
 #[test]
+fn a_legacy_sink_without_a_key_has_the_querys_own() {
+    let legacy = "create table s (a int, b varchar, c varchar) with (type = 'file', path = '/l/*.json', format = 'json');
+        create table t (n bigint, b varchar, a int) with (type = 'elasticsearch', endPoint = 'http://es:9200', index = 'i', accessId = 'u', accessKey = 'p');\n";
+    let key = |inserts: &str| good(&format!("{legacy}{inserts}")).sinks.remove(0).rows.key;
+    let group = "insert into t select count(*), b, a from s group by a, b;";
+    assert_eq!(key(group), [2, 1]);
+    assert_eq!(key(&format!("{group} {group}")), [2, 1]);
+    assert!(key("insert into t select 1, b, a from s;").is_empty());
+    let other = "insert into t select count(*), b, 1 from s group by b;";
+    let said = said(&format!("{legacy}{group} {other}"));
+    assert!(said.contains("have different keys") && said.contains("web.sql:2:22"), "{said}");
+}
+
+#[test]
 fn a_files_settings_are_those_of_a_native_source() {
     let plan = good(&format!(
         "{SOURCE}CREATE TABLE t (a INT, p STRING) WITH ('connector'='print'); INSERT INTO t SELECT a, p FROM s"

@@ -57,6 +57,21 @@ fn the_watermark_is_that_of_the_slowest_source_that_is_neither_idle_nor_finished
 }
 
 #[test]
+fn sources_that_become_idle_at_once_hold_no_window_back() {
+    let plan = minutes();
+    let mut run = plan.run();
+    run.feed(1, &at(&[&[1, 0]]), 0);
+    run.feed(2, &at(&[&[1, 0], &[1, 3 * MINUTE]]), 0);
+    assert!(run.step(0).is_empty());
+    let idle = Tick { idle: vec![(0, SourceId(1)), (0, SourceId(2))], ..Tick::default() };
+    run.engine.tick(&idle, &mut context(0));
+    assert_eq!(starts(&run.step(0)), [(0, 2)]);
+    run.restart();
+    run.feed(1, &at(&[&[1, MINUTE], &[1, 5 * MINUTE]]), 0);
+    assert_eq!(starts(&run.step(0)), [(3, 1)], "the row of the closed minute is late");
+}
+
+#[test]
 fn late_rows_inside_the_allowed_lateness_update_the_same_row() {
     let mut plan = minutes();
     plan.query.settings.allowed_lateness = Duration::from_secs(60);
