@@ -104,7 +104,7 @@ pub(crate) fn place_unparsed(
             (!(in_list && item)).then_some(line.clone())
         }
         // The name of a key is no secret, but the rest of a value that was broken off would look like one.
-        Some((key, _)) if !words(key).iter().all(|word| known(word)) && !(is_bare(key) && is_closed(above)) => {
+        Some((key, _)) if !(words(key).iter().all(|word| known(word)) || is_bare(key) && is_closed(above)) => {
             Some(line.clone())
         }
         Some((key, value)) => {
