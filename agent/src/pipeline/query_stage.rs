@@ -292,7 +292,10 @@ impl QueryStage {
         let Some(cursor) = &mut self.base else { return };
         match self.engine.base(cursor, BASE_PIECE) {
             Some(piece) => members.push(self.log.base(marks, &piece)),
-            None => (self.base, self.base_ends) = (None, Some(self.step)),
+            None => {
+                members.extend(self.log.end_base(marks));
+                (self.base, self.base_ends) = (None, Some(self.step));
+            }
         }
     }
 
