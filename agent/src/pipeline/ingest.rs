@@ -17,7 +17,7 @@ use super::query_stage::{QueryStage, Stepped};
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::plan::{BufferPlan, WhenFull};
-use crate::record::{Chunk, Refused, Row, Step, Timestamp};
+use crate::record::{Chunk, Refused, Row, SourceId, Step, Timestamp};
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
@@ -88,6 +88,7 @@ struct Gathered {
     chunks: Vec<Chunk>,
     refused: Vec<Refused>,
     rows: HashMap<u64, Option<Box<[u8]>>>,
+    finished: Vec<SourceId>,
     bytes: usize,
     since: Option<Instant>,
 }
@@ -120,6 +121,8 @@ struct Waiting {
     answer: Receiver<std::io::Result<Encoded>>,
     /// To commit with it.
     rows: Vec<Row>,
+    /// Sources that have nothing behind it.
+    finished: Vec<SourceId>,
     /// Bytes of its lines.
     bytes: usize,
 }
@@ -263,9 +266,9 @@ impl Running {
 
     /// Adds what a look brought; says whether it brought nothing.
     fn gather(&mut self, step: Step, now: Instant) -> bool {
-        let Step { chunks, rows, gaps, refused } = step;
+        let Step { chunks, rows, gaps, refused, finished } = step;
         self.notices.gaps(&gaps, now);
-        let idle = chunks.is_empty() && rows.is_empty() && refused.is_empty();
+        let idle = chunks.is_empty() && rows.is_empty() && refused.is_empty() && finished.is_empty();
         if idle {
             return true;
         }
@@ -274,6 +277,7 @@ impl Running {
         self.gathered.bytes += refused.iter().map(|r| r.head.data.len()).sum::<usize>();
         self.gathered.chunks.extend(chunks);
         self.gathered.refused.extend(refused);
+        self.gathered.finished.extend(finished);
         self.gathered.rows.extend(rows.into_iter().map(|row| (row.key, row.value)));
         false
     }
@@ -296,7 +300,7 @@ impl Running {
         let version = self.ingest.versions.draw(|| most_rows(&gathered.chunks));
         let batch = Batch { chunks: gathered.chunks, refused: gathered.refused, version };
         let answer = self.ingest.pool.submit(&self.ingest.work, batch, Timestamp::now(), self.waker.clone());
-        self.waiting.push_back(Waiting { answer, rows, bytes });
+        self.waiting.push_back(Waiting { answer, rows, finished: gathered.finished, bytes });
     }
 
     /// Commits the batches that the workers have finished, in order.
@@ -324,6 +328,7 @@ impl Running {
         self.allowance.learn(batch.bytes, bytes);
         if let Some(stage) = &mut self.ingest.query {
             stage.take(ready, prepared, batch.rows, Instant::now());
+            stage.finished(batch.finished);
             return self.commit_due();
         }
         let metrics = &self.ingest.metrics;

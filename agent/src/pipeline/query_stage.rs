@@ -4,7 +4,7 @@
 //! Promises: results, state and positions are in one commit; what an upsert stream owes may leave only when its
 //! commit is durable; the state is never larger than its cap by more than a commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,6 +88,8 @@ pub(super) struct QueryStage {
     last_tick: Instant,
     /// When each source last had rows, and whether the engine takes it for idle.
     seen: HashMap<SourceId, (Instant, bool)>,
+    /// Sources that have nothing more, which the engine has not been told.
+    finished: Vec<SourceId>,
     base: Option<Cursor>,
     /// The step with which a base was finished.
     base_ends: Option<u64>,
@@ -147,6 +149,7 @@ impl QueryStage {
             last_step: Instant::now(),
             last_tick: Instant::now(),
             seen: HashMap::new(),
+            finished: Vec::new(),
             base: None,
             base_ends: None,
             written: marks,
@@ -193,6 +196,14 @@ impl QueryStage {
         self.changed = true;
     }
 
+    /// These have nothing behind what was taken in; the next tick tells the engine.
+    pub(super) fn finished(&mut self, sources: Vec<SourceId>) {
+        for source in &sources {
+            self.seen.remove(source);
+        }
+        self.finished.extend(sources);
+    }
+
     /// The next commit is due. `waiting`: batches are with the workers.
     /// `under_way`: commits that are not durable yet. A base waits for those.
     pub(super) fn due(&self, now: Instant, waiting: bool, under_way: usize) -> bool {
@@ -215,10 +226,12 @@ impl QueryStage {
             self.seen.insert(*source, (now, true));
         }
         let idle = self.scanned(idle);
-        let tick = Tick { known, idle, finished: Vec::new(), delivered };
+        let finished = std::mem::take(&mut self.finished);
+        let tick = Tick { known, idle, finished, delivered };
         let mut cx = context(Timestamp::now(), &self.zone);
         self.engine.tick(&tick, &mut cx);
-        self.changed |= !tick.idle.is_empty() || self.engine.has_news() || self.wants_mark();
+        self.changed |=
+            !tick.idle.is_empty() || !tick.finished.is_empty() || self.engine.has_news() || self.wants_mark();
     }
 
     /// More has been delivered than is written down.
@@ -243,6 +256,9 @@ impl QueryStage {
     /// Before the first row of a run: what there is to read holds the watermark from the beginning.
     pub(super) fn begin(&mut self, source: &Source, now: Instant) {
         self.last_tick = now.checked_sub(TICK_EVERY).unwrap_or(now);
+        // What has ended since the state was written, or with the last process.
+        let living: HashSet<SourceId> = source.living().into_iter().collect();
+        self.finished(self.engine.sources().filter(|source| !living.contains(source)).collect());
         self.pass_time(source, now);
     }
 
@@ -300,7 +316,10 @@ impl QueryStage {
         let Some(cursor) = &mut self.base else { return };
         match self.engine.base(cursor, BASE_PIECE) {
             Some(piece) => members.push(self.log.base(marks, &piece)),
-            None => (self.base, self.base_ends) = (None, Some(self.step)),
+            None => {
+                members.extend(self.log.end_base(marks));
+                (self.base, self.base_ends) = (None, Some(self.step));
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! A query's state on disk: a chain of changes in the store's own lane, begun anew by a base now and then.
 //!
 //! Every commit adds a link with the rows that it changed (whole rows or tombstones, as the query encodes them). A
-//! base is the whole state, written over as many commits as it takes while changes go on; when it is durable, all
-//! links before its beginning are settled. So the links that are left, read in order, are the state.
+//! base is the whole state, written over as many commits as it takes while changes go on, with a link that says where
+//! it ends; when that is durable, all links before the base's beginning are settled. So the links that are left, read in
+//! order, are the state.
 //! Promises: a link that is missing or damaged is noticed (links are numbered), and nothing is made of what is
-//! behind it. Does not know what a row means.
+//! behind it; a chain without its beginning is a state only with a base that has its end. Does not know what a row
+//! means.
 
 use std::collections::VecDeque;
 
@@ -36,6 +38,8 @@ pub(super) enum Kind {
     Begins = 1,
     /// A piece of a base.
     Base = 2,
+    /// The base is whole that began with the link of the number in here.
+    Ends = 3,
 }
 
 /// What every link says beside its rows.
@@ -98,7 +102,8 @@ impl StateLog {
         let mut log =
             StateLog { door, plan, next: 0, first: 0, held: VecDeque::new(), changed: 0, base: 0, writing: None };
         let mut found: Option<Found> = None;
-        for owed in log.hand_out()? {
+        let mut whole = Whole::default();
+        for owed in hand_out(&log.door)? {
             let bytes = match log.door.read(&owed) {
                 Ok(bytes) => bytes,
                 Err(StoreError::Damaged { .. }) => return Err(damaged(format!("a part of commit {} is", owed.seq))),
@@ -106,17 +111,29 @@ impl StateLog {
             };
             let link = decode(&bytes).ok_or_else(|| damaged(format!("commit {} has none of it", owed.seq)))?;
             match &mut found {
+                _ if !log.held.is_empty() && link.number != log.next => {
+                    return Err(damaged(format!("link {} of it is missing", log.next)));
+                }
+                Some(found) => found.marks = link.marks,
                 None if link.kind == Kind::Begins => {
-                    log.first = link.number;
                     found = Some(Found { marks: link.marks, plan: link.plan.to_owned() });
                 }
-                Some(found) if link.number == log.next => found.marks = link.marks,
-                _ => return Err(damaged(format!("link {} of it is missing", log.next))),
+                // Of what was given up when it was cut off; a base that stands for it must follow.
+                None => {}
             }
-            load(link.rows).map_err(damaged)?;
+            if log.held.is_empty() {
+                log.first = link.number;
+            }
+            whole.see(&link);
+            if found.is_some() && link.kind != Kind::Ends {
+                load(link.rows).map_err(damaged)?;
+            }
             log.next = link.number + 1;
             log.changed += bytes.len() as u64;
             log.held.push_back((owed.seq, owed.member));
+        }
+        if !log.held.is_empty() && !whole.is() {
+            return Err(damaged("its beginning is missing, and no whole base stands for it".to_owned()));
         }
         Ok((log, found))
     }
@@ -142,13 +159,19 @@ impl StateLog {
         member
     }
 
+    /// Says that the base that is being written is whole, if one is.
+    pub(super) fn end_base(&mut self, marks: Marks) -> Option<Member> {
+        let (begins, _) = self.writing?;
+        Some(self.link(Kind::Ends, marks, &begins.to_le_bytes()))
+    }
+
     /// The base that was being written is whole and durable: what is before it goes.
     ///
     /// # Errors
     /// If the store has stopped.
     pub(super) fn base_is_durable(&mut self) -> Result<(), StoreError> {
         let Some((begins, bytes)) = self.writing.take() else { return Ok(()) };
-        for owed in self.hand_out()? {
+        for owed in hand_out(&self.door)? {
             self.held.push_back((owed.seq, owed.member));
         }
         let count = usize::try_from(begins - self.first).unwrap_or(0).min(self.held.len());
@@ -160,37 +183,24 @@ impl StateLog {
             // On a full disk, say. They are still there, and go with the next base.
             Err(error) => {
                 tracing::warn!(%error, "a query's old state could not be given up yet");
-                let again: Vec<Owed> = self.hand_out()?;
+                let again: Vec<Owed> = hand_out(&self.door)?;
                 again.into_iter().rev().for_each(|owed| self.held.push_front((owed.seq, owed.member)));
             }
         }
         Ok(())
     }
 
-    /// Forgets everything.
+    /// Forgets everything, at once or not at all.
     ///
     /// # Errors
     /// If the store has stopped or can't write.
     pub(super) fn forget(door: &store::Pipeline) -> Result<(), StoreError> {
-        loop {
-            let all = door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX })?;
-            if all.is_empty() {
-                return Ok(());
-            }
-            let settled = all.iter().map(|o| Settled { seq: o.seq, member: o.member, still_owed: None }).collect();
-            door.settle(settled, Vec::new())?.blocking_recv().map_err(|_| StoreError::Stopped)??;
+        let all = hand_out(door)?;
+        if all.is_empty() {
+            return Ok(());
         }
-    }
-
-    fn hand_out(&self) -> Result<Vec<Owed>, StoreError> {
-        let mut all = Vec::new();
-        loop {
-            let some = self.door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX })?;
-            if some.is_empty() {
-                return Ok(all);
-            }
-            all.extend(some);
-        }
+        let settled = all.iter().map(|o| Settled { seq: o.seq, member: o.member, still_owed: None }).collect();
+        door.settle(settled, Vec::new())?.blocking_recv().map_err(|_| StoreError::Stopped)?
     }
 
     fn link(&mut self, kind: Kind, marks: Marks, rows: &[u8]) -> Member {
@@ -211,6 +221,45 @@ impl StateLog {
     }
 }
 
+/// All links that are durable and not handed out, in order.
+fn hand_out(door: &store::Pipeline) -> Result<Vec<Owed>, StoreError> {
+    let mut all = Vec::new();
+    loop {
+        let some = door.next(STATE_LANE, Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX })?;
+        if some.is_empty() {
+            return Ok(all);
+        }
+        all.extend(some);
+    }
+}
+
+/// Whether the links seen are a whole state.
+#[derive(Default)]
+struct Whole {
+    begun: Vec<u64>,
+    is: bool,
+}
+
+impl Whole {
+    fn see(&mut self, link: &Link<'_>) {
+        match link.kind {
+            Kind::Begins => {
+                self.is |= link.number == 0; // the very first: before it there was nothing
+                self.begun.push(link.number);
+            }
+            Kind::Ends => {
+                let begins = link.rows.try_into().ok().map(u64::from_le_bytes);
+                self.is |= begins.is_some_and(|begins| self.begun.contains(&begins));
+            }
+            Kind::Changes | Kind::Base => {}
+        }
+    }
+
+    fn is(&self) -> bool {
+        self.is
+    }
+}
+
 fn decode(bytes: &[u8]) -> Option<Link<'_>> {
     let (magic, rest) = bytes.split_first_chunk::<4>()?;
     let (kind, mut rest) = rest.split_first()?;
@@ -218,6 +267,7 @@ fn decode(bytes: &[u8]) -> Option<Link<'_>> {
         0 => Kind::Changes,
         1 => Kind::Begins,
         2 => Kind::Base,
+        3 => Kind::Ends,
         _ => return None,
     };
     let mut numbers = [0; 5];
@@ -233,120 +283,4 @@ fn decode(bytes: &[u8]) -> Option<Link<'_>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::plan::{BufferPlan, Durability};
-    use crate::store::{Commit, Options, Store};
-
-    fn store(dir: &Path) -> (Store, store::Pipeline) {
-        let store = Store::open(Options {
-            dir: dir.to_path_buf(),
-            durability: Durability::Group,
-            segment_bytes: 64 << 10,
-            min_free_bytes: 0,
-            ballast_bytes: 0,
-            agent_id: None,
-            machine: "this one".to_owned(),
-            rewind: |_, before, _| before.map(Box::from),
-        })
-        .unwrap();
-        let door = store.pipeline("q", &BufferPlan::default()).unwrap();
-        (store, door)
-    }
-
-    fn commit(door: &store::Pipeline, member: Member) {
-        let receipt = door.commit(Commit { members: vec![member], ..Commit::default() }).unwrap();
-        assert_eq!(door.owed_bytes(), 0, "not while it is on its way, either");
-        receipt.blocking_recv().unwrap().unwrap();
-    }
-
-    fn open(door: &store::Pipeline) -> Result<(StateLog, Option<Found>, Vec<String>), StateError> {
-        let mut rows = Vec::new();
-        let load = |bytes: &[u8]| {
-            rows.push(String::from_utf8_lossy(bytes).into_owned());
-            Ok(())
-        };
-        let (log, found) = StateLog::open(door.clone(), "q", "a plan".to_owned(), load)?;
-        Ok((log, found, rows))
-    }
-
-    fn marks(step: u64) -> Marks {
-        Marks { step, delivered: step / 2, clock: ClockMark { highest: 7 * step, issued: 6 * step } }
-    }
-
-    #[test]
-    fn the_links_since_the_last_base_come_back_in_order_and_what_was_before_is_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let (all, door) = store(dir.path());
-        let (mut log, found, _) = open(&door).unwrap();
-        assert_eq!(found, None);
-        for step in 1..=5 {
-            commit(&door, log.changes(marks(step), format!("{step}").as_bytes()));
-        }
-        assert!(door.lanes().is_empty() && door.owed_bytes() == 0, "a state is not owed");
-        all.close(Duration::from_secs(9)).unwrap();
-
-        let (all, door) = store(dir.path());
-        let (mut log, found, rows) = open(&door).unwrap();
-        assert_eq!(found, Some(Found { marks: marks(5), plan: "a plan".to_owned() }));
-        assert_eq!(rows, ["1", "2", "3", "4", "5"]);
-        commit(&door, log.base(marks(6), b"base"));
-        commit(&door, log.changes(marks(7), b"7"));
-        commit(&door, log.base(marks(8), b"more"));
-        log.base_is_durable().unwrap();
-        commit(&door, log.changes(marks(9), b"9"));
-        all.close(Duration::from_secs(9)).unwrap();
-
-        let (all, door) = store(dir.path());
-        let (_, found, rows) = open(&door).unwrap();
-        assert_eq!(rows, ["base", "7", "more", "9"]);
-        assert_eq!(found.unwrap().marks, marks(9));
-        StateLog::forget(&door).unwrap();
-        all.close(Duration::from_secs(9)).unwrap();
-        let (all, door) = store(dir.path());
-        assert!(open(&door).is_err() || open(&door).unwrap().2.is_empty());
-        all.close(Duration::from_secs(9)).unwrap();
-    }
-
-    #[test]
-    fn a_base_that_was_not_finished_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let (all, door) = store(dir.path());
-        let (mut log, ..) = open(&door).unwrap();
-        commit(&door, log.changes(marks(1), b"1"));
-        commit(&door, log.base(marks(2), b"half"));
-        all.close(Duration::from_secs(9)).unwrap();
-        let (all, door) = store(dir.path());
-        let (mut log, _, rows) = open(&door).unwrap();
-        assert_eq!(rows, ["1", "half"]);
-        commit(&door, log.changes(marks(3), b"3"));
-        all.close(Duration::from_secs(9)).unwrap();
-        let (all, door) = store(dir.path());
-        assert_eq!(open(&door).unwrap().2, ["1", "half", "3"]);
-        all.close(Duration::from_secs(9)).unwrap();
-    }
-
-    #[test]
-    fn nothing_is_made_of_what_lies_behind_a_damaged_link() {
-        let dir = tempfile::tempdir().unwrap();
-        let (all, door) = store(dir.path());
-        let (mut log, ..) = open(&door).unwrap();
-        for step in 1..=40 {
-            commit(&door, log.changes(marks(step), format!("{step:05000}").as_bytes()));
-        }
-        all.close(Duration::from_secs(9)).unwrap();
-        let segment = dir.path().join("segments/00000001.seg");
-        let mut bytes = std::fs::read(&segment).unwrap();
-        bytes[10_000] ^= 1;
-        std::fs::write(&segment, bytes).unwrap();
-        for _ in 0..2 {
-            let (all, door) = store(dir.path());
-            let error = open(&door).err().expect("refused each time").to_string();
-            assert!(error.contains("--reset-state"), "{error}");
-            all.close(Duration::from_secs(9)).unwrap();
-        }
-    }
-}
+mod tests;

@@ -35,8 +35,6 @@ pub(super) enum SourceState {
     Active,
     /// Gave nothing for so long that nobody waits for it; its next row makes it active again.
     Idle,
-    /// Gives nothing any more.
-    Finished,
 }
 
 impl Clock {
@@ -54,11 +52,22 @@ impl Clock {
     }
 
     pub(super) fn become_state(&mut self, id: SourceId, state: SourceState) {
-        let source = self.sources.entry(id).or_insert(Source { mark: NONE, state: SourceState::Finished });
-        if source.state != state {
-            source.state = state;
+        let before = self.sources.get(&id).copied();
+        if before.is_none_or(|before| before.state != state) {
+            self.sources.insert(id, Source { mark: before.map_or(NONE, |before| before.mark), state });
             self.dirty.insert(id);
         }
+    }
+
+    /// It gives nothing any more, and holds nothing.
+    pub(super) fn forget(&mut self, id: SourceId) {
+        if self.sources.remove(&id).is_some() {
+            self.dirty.insert(id);
+        }
+    }
+
+    pub(super) fn sources(&self) -> impl Iterator<Item = SourceId> {
+        self.sources.keys().copied()
     }
 
     /// What source `id` has given before its present batch, and the least that the other active sources have given.
@@ -115,10 +124,13 @@ impl Clock {
         let ids: Vec<SourceId> =
             if all { self.sources.keys().copied().collect() } else { self.dirty.iter().copied().collect() };
         for id in ids {
-            let Some(source) = self.sources.get(&id) else { continue };
             let mut row = key.to_vec();
             row.push(super::rows::SOURCE);
             codec::put_varint(id.0, &mut row);
+            let Some(source) = self.sources.get(&id) else {
+                codec::put_entry(&row, None, out);
+                continue;
+            };
             let mut value = vec![super::rows::VERSION, source.state as u8];
             codec::put_signed(source.mark, &mut value);
             codec::put_entry(&row, Some(&value), out);
@@ -135,13 +147,18 @@ impl Clock {
         }
     }
 
+    pub(super) fn unload_source(&mut self, mut key: &[u8]) -> Option<()> {
+        self.sources.remove(&SourceId(codec::varint(&mut key)?));
+        Some(())
+    }
+
     pub(super) fn load_source(&mut self, mut key: &[u8], value: &[u8]) -> Option<()> {
         let id = SourceId(codec::varint(&mut key)?);
         let (state, mut mark) = value.split_first()?;
         let state = match state {
             0 => SourceState::Active,
             1 => SourceState::Idle,
-            _ => SourceState::Finished,
+            _ => return None,
         };
         self.sources.insert(id, Source { mark: codec::signed(&mut mark)?, state });
         Some(())

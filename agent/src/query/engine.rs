@@ -70,8 +70,8 @@ pub(crate) struct Tick {
     pub(crate) known: Vec<(usize, SourceId)>,
     /// Sources that have had no rows for longer than the idle timeout: they hold nothing until their next row.
     pub(crate) idle: Vec<(usize, SourceId)>,
-    /// Sources that will never have rows again.
-    pub(crate) finished: Vec<(usize, SourceId)>,
+    /// Sources that will hardly have rows again: nothing of them is kept. (One that does begins anew.)
+    pub(crate) finished: Vec<SourceId>,
     /// The last step of which all changes have reached the sink.
     pub(crate) delivered: u64,
 }
@@ -159,11 +159,7 @@ impl Engine {
     /// Time passes: sources become idle or end, delayed emissions are due, old rows are forgotten.
     pub(crate) fn tick(&mut self, tick: &Tick, cx: &mut Context) {
         self.delivered = tick.delivered;
-        let states = [
-            (&tick.known, SourceState::Active),
-            (&tick.idle, SourceState::Idle),
-            (&tick.finished, SourceState::Finished),
-        ];
+        let states = [(&tick.known, SourceState::Active), (&tick.idle, SourceState::Idle)];
         for (n, clock) in &mut self.clocks {
             let of_clock = |scan: &usize| self.program.reads(*n, *scan);
             for (sources, state) in &states {
@@ -171,6 +167,7 @@ impl Engine {
                     clock.become_state(*source, *state);
                 }
             }
+            tick.finished.iter().for_each(|source| clock.forget(*source));
             clock.settle();
         }
         self.run(Pass::Fire, Vec::new(), cx);
@@ -181,18 +178,22 @@ impl Engine {
     /// which another run may bring, are not.
     pub(crate) fn finish(&mut self, cx: &mut Context) {
         let last = self.keyed.values().filter_map(Keyed::last_close).max().unwrap_or(NONE);
-        let before: Vec<(usize, i64)> = self.clocks.iter().map(|(n, clock)| (*n, clock.now().max(last))).collect();
+        let before: Vec<i64> = self.clocks.values().map(|clock| clock.now().max(last)).collect();
         self.clocks.values_mut().for_each(|clock| clock.set(END));
         self.run(Pass::Fire, Vec::new(), cx);
-        for (n, now) in before {
-            self.clocks.get_mut(&n).into_iter().for_each(|clock| clock.stand(now));
-        }
+        let clocks = self.clocks.values_mut().zip(before);
+        clocks.for_each(|(clock, now)| clock.stand(now));
         self.close_until_now();
     }
 
     /// Sources that hold a watermark.
     pub(crate) fn active(&self) -> impl Iterator<Item = SourceId> {
         self.clocks.values().flat_map(Clock::active)
+    }
+
+    /// Sources that the engine knows of.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = SourceId> {
+        self.clocks.values().flat_map(Clock::sources)
     }
 
     /// What was closed before is not closed again.
@@ -342,10 +343,10 @@ impl Engine {
     fn load_row(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<()> {
         let (n, kind, rest) = rows::split(key)?;
         if let Some(clock) = self.clocks.get_mut(&n) {
-            let (version, value) = value?.split_first()?;
-            return match (kind, *version) {
-                (rows::SOURCE, rows::VERSION) => clock.load_source(rest, value),
-                (rows::CLOCK, rows::VERSION) => clock.load(value),
+            return match (kind, value.map(<[u8]>::split_first)) {
+                (rows::SOURCE, None) => clock.unload_source(rest),
+                (rows::SOURCE, Some(Some((&rows::VERSION, value)))) => clock.load_source(rest, value),
+                (rows::CLOCK, Some(Some((&rows::VERSION, value)))) => clock.load(value),
                 _ => None,
             };
         }

@@ -46,6 +46,8 @@ pub(crate) struct Step {
     pub(crate) gaps: Vec<Gap>,
     /// Records that the source itself refused (`long_lines = "dead-letter"`).
     pub(crate) refused: Vec<Refused>,
+    /// Sources that have nothing more, as far as can be seen: all of theirs has been handed out.
+    pub(crate) finished: Vec<SourceId>,
 }
 
 /// A record that the source refused: it becomes a dead letter.

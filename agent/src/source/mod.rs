@@ -160,8 +160,17 @@ impl Source {
     pub(crate) fn unread(&self) -> Vec<SourceId> {
         match self {
             Source::File(source) => source.unread(),
-            Source::Stdin(_) => Vec::new(),
+            Source::Stdin(source) => source.unread(),
             Source::Several(sources) => sources.unread(),
+        }
+    }
+
+    /// Sources that may have more; every other that has been read is finished.
+    pub(crate) fn living(&self) -> Vec<SourceId> {
+        match self {
+            Source::File(source) => source.living(),
+            Source::Stdin(source) => source.living(),
+            Source::Several(sources) => sources.living(),
         }
     }
 

@@ -96,6 +96,14 @@ impl SeveralSources {
         self.sources.iter().flat_map(with_place).collect()
     }
 
+    pub(super) fn living(&self) -> Vec<SourceId> {
+        let with_place = |(place, source): &(usize, Source)| {
+            let place = *place;
+            source.living().into_iter().map(move |id| SourceId(placed(place, id.0)))
+        };
+        self.sources.iter().flat_map(with_place).collect()
+    }
+
     pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
         if let Some((_, source)) = self.sources.get_mut(self.turn) {
             source.recycle(buffer);
@@ -109,6 +117,7 @@ fn add(all: &mut Step, mut step: Step, place: usize) {
     step.chunks.iter_mut().for_each(mark);
     step.refused.iter_mut().for_each(|refused| mark(&mut refused.head));
     step.rows.iter_mut().for_each(|row| row.key |= high);
+    all.finished.extend(step.finished.iter().map(|source| SourceId(source.0 | high)));
     all.chunks.append(&mut step.chunks);
     all.refused.append(&mut step.refused);
     all.rows.append(&mut step.rows);

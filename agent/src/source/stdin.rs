@@ -6,6 +6,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,10 @@ pub(crate) struct StdinSource {
     source: SourceId,
     path: Arc<str>,
     blocks: Receiver<Vec<u8>>,
+    /// Blocks that were read and not taken out of the channel.
+    waiting: Arc<AtomicUsize>,
+    /// It has been asked for bytes.
+    asked: bool,
     /// Bytes at `position` that are not handed out yet: an incomplete line, at most about its longest length.
     rest: Vec<u8>,
     position: Position,
@@ -54,10 +59,11 @@ impl StdinSource {
         counters.next_source += 1;
         let waker = Waker::default();
         let (sender, blocks) = sync_channel(BLOCKS_WAITING);
-        let wake = waker.clone();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (wake, sent) = (waker.clone(), waiting.clone());
         std::thread::Builder::new()
             .name("stdin".to_owned())
-            .spawn(move || read_all(input, &sender, &wake))
+            .spawn(move || read_all(input, &sender, &sent, &wake))
             .map_err(SourceError::Thread)?;
         metrics.files.set(1);
         Ok(StdinSource {
@@ -65,6 +71,8 @@ impl StdinSource {
             source,
             path: Arc::from("stdin"),
             blocks,
+            waiting,
+            asked: false,
             rest: Vec::new(),
             position: Position { offset: 0, mode: Mode::LineStart },
             grown_at: None,
@@ -79,9 +87,11 @@ impl StdinSource {
     pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Step {
         let mut step = Step::default();
         let mut taken = 0;
+        self.asked |= budget > 0;
         while taken < budget && !self.ended {
             match self.blocks.try_recv() {
                 Ok(block) => {
+                    self.waiting.fetch_sub(1, Ordering::AcqRel);
                     taken += block.len();
                     self.rest.extend_from_slice(&block);
                     self.grown_at = Some(now);
@@ -92,6 +102,7 @@ impl StdinSource {
                     self.ended = true;
                     self.cut(true, &mut step);
                     self.rest = Vec::new();
+                    step.finished.push(self.source);
                 }
             }
         }
@@ -121,6 +132,16 @@ impl StdinSource {
         self.ended
     }
 
+    /// Itself, while lines wait for us (a pipeline that is full does not read them), or may: nobody has looked yet.
+    pub(super) fn unread(&self) -> Vec<SourceId> {
+        let waits = !self.asked || self.waiting.load(Ordering::Acquire) > 0;
+        if waits && !self.ended { vec![self.source] } else { Vec::new() }
+    }
+
+    pub(super) fn living(&self) -> Vec<SourceId> {
+        if self.ended { Vec::new() } else { vec![self.source] }
+    }
+
     pub(super) fn progress(&self) -> Progress {
         Progress { read: self.read, total: self.read + self.rest.len() as u64 }
     }
@@ -141,13 +162,14 @@ impl StdinSource {
 }
 
 /// Reads until the input ends. An error of the input is its end, but not a silent one.
-fn read_all(mut input: impl Read, blocks: &SyncSender<Vec<u8>>, waker: &Waker) {
+fn read_all(mut input: impl Read, blocks: &SyncSender<Vec<u8>>, waiting: &AtomicUsize, waker: &Waker) {
     loop {
         let mut block = vec![0; BLOCK];
         match input.read(&mut block) {
             Ok(0) => break,
             Ok(len) => {
                 block.truncate(len);
+                waiting.fetch_add(1, Ordering::AcqRel);
                 if blocks.send(block).is_err() {
                     return;
                 }
@@ -207,5 +229,30 @@ mod tests {
         drop(writer);
         let (seen, _) = drain(&mut source);
         assert_eq!((chunks[0].data.as_slice(), seen.concat().as_str()), (&b"slow"[..], "ernext\n"));
+    }
+
+    #[test]
+    fn lines_that_nobody_reads_are_seen_to_wait_and_the_end_is_told() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut source = StdinSource::open(&LinePlan::default(), &[], reader, PipelineMetrics::default()).unwrap();
+        assert_eq!(source.unread(), [source.source], "nobody has looked yet");
+        writer.write_all(b"one\n").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut chunks = Vec::new();
+        while chunks.is_empty() && Instant::now() < deadline {
+            chunks = source.poll(1, Instant::now()).chunks;
+        }
+        assert_eq!(source.unread(), []);
+        writer.write_all(b"two\n").unwrap();
+        while source.unread().is_empty() && Instant::now() < deadline {
+            assert!(source.poll(0, Instant::now()).chunks.is_empty());
+        }
+        assert_eq!(source.unread(), [source.source]);
+        drop(writer);
+        let mut finished = Vec::new();
+        while finished.is_empty() && Instant::now() < deadline {
+            finished = source.poll(1 << 20, Instant::now()).finished;
+        }
+        assert_eq!((finished, source.unread(), source.living()), (vec![source.source], Vec::new(), Vec::new()));
     }
 }

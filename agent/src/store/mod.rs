@@ -457,3 +457,6 @@ impl Pipeline {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+pub(crate) use tests::{open_on, sim};

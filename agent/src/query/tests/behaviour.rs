@@ -51,9 +51,16 @@ fn the_watermark_is_that_of_the_slowest_source_that_is_neither_idle_nor_finished
     run.feed(2, &at(&[&[1, 2 * MINUTE], &[1, 5 * MINUTE + 1000]]), 0);
     run.feed(1, &at(&[&[1, 9 * MINUTE]]), 0);
     assert!(run.step(0).is_empty());
-    let finished = Tick { finished: vec![(0, SourceId(2))], ..Tick::default() };
+    let finished = Tick { finished: vec![SourceId(2)], ..Tick::default() };
     run.engine.tick(&finished, &mut context(0));
     assert_eq!(starts(&run.step(0)), [(5, 2)]);
+    // Nothing of it is kept, over a restart either, and time stands where it was.
+    assert_eq!(run.engine.sources().collect::<Vec<_>>(), [SourceId(1)]);
+    run.restart();
+    assert_eq!(run.engine.sources().collect::<Vec<_>>(), [SourceId(1)]);
+    run.engine.tick(&Tick { finished: vec![SourceId(1)], ..Tick::default() }, &mut context(0));
+    run.feed(3, &at(&[&[1, 8 * MINUTE], &[1, 9 * MINUTE]]), 0);
+    assert!(run.step(0).is_empty(), "its minute was closed by a source that is gone");
 }
 
 #[test]

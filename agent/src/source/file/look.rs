@@ -371,6 +371,10 @@ impl FileSource {
         });
         self.looks.at(&mut self.table, slot, self.now + Tick::from(REMEMBER_S) * 1000);
         self.mark(slot);
+        let entry = self.table.get(slot);
+        if entry.is_minted() {
+            self.step.finished.push(entry.source);
+        }
     }
 
     fn forget_after_a_while(&mut self, slot: Slot, at: u32) {

@@ -228,6 +228,14 @@ impl FileSource {
             .collect()
     }
 
+    /// Sources that may have more.
+    pub(super) fn living(&self) -> Vec<SourceId> {
+        let entries = self.table.slots().map(|slot| self.table.get(slot));
+        let living =
+            entries.filter(|entry| entry.is_minted() && !matches!(entry.state, State::Gone { .. } | State::Free));
+        living.map(|entry| entry.source).collect()
+    }
+
     pub(super) fn progress(&self) -> Progress {
         Progress { read: self.read, total: self.read + self.table.lag() }
     }

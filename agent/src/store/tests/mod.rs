@@ -10,7 +10,7 @@ mod lost;
 mod model;
 mod plain;
 mod set_back;
-mod sim;
+pub(crate) mod sim;
 mod space;
 
 use std::path::Path;
@@ -40,6 +40,11 @@ pub(super) fn options(dir: &Path) -> Options {
 
 pub(super) fn open(dir: &Path) -> Store {
     Store::open(options(dir)).expect("the store opens")
+}
+
+/// Opens a store whose segments and bases are files of `sim`.
+pub(crate) fn open_on(options: Options, sim: &sim::Sim) -> Result<Store, super::StoreError> {
+    super::open::open(options, Arc::new(sim.clone()))
 }
 
 pub(super) fn door(store: &Store) -> Pipeline {

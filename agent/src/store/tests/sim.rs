@@ -75,7 +75,7 @@ struct World {
 
 /// The file system; clones are the same one.
 #[derive(Clone, Default)]
-pub(super) struct Sim(Arc<Mutex<World>>);
+pub(crate) struct Sim(Arc<Mutex<World>>);
 
 struct SimFile {
     sim: Sim,
@@ -129,12 +129,12 @@ impl Sim {
     }
 
     /// The power goes at the `calls`-th changing call from now.
-    pub(super) fn crash_after(&self, calls: u64) {
+    pub(crate) fn crash_after(&self, calls: u64) {
         let mut world = self.world();
         world.crash_at = Some(world.calls + calls);
     }
 
-    pub(super) fn crashed(&self) -> bool {
+    pub(crate) fn crashed(&self) -> bool {
         self.world().crashed
     }
 
@@ -167,7 +167,7 @@ impl Sim {
     }
 
     /// The process was killed: all that it wrote is there, synced or not.
-    pub(super) fn after_kill(&self) -> Sim {
+    pub(crate) fn after_kill(&self) -> Sim {
         let world = self.world();
         Sim(Arc::new(Mutex::new(World {
             files: world.files.clone(),
@@ -182,7 +182,7 @@ impl Sim {
     }
 
     /// What a disk may hold after the power came back: of what was not synced, anything in any order, torn.
-    pub(super) fn after_power_cut(&self, seed: u64) -> Sim {
+    pub(crate) fn after_power_cut(&self, seed: u64) -> Sim {
         let world = self.world();
         let mut dice = Dice(seed | 1);
         let mut files = world.files.clone();

@@ -29,6 +29,8 @@ pub(super) struct Rig {
     pub(super) records: Vec<Record>,
     pub(super) gaps: Vec<Gap>,
     pub(super) refused: Vec<Refused>,
+    /// Numbers of sources that are told to be finished.
+    pub(super) finished: Vec<u64>,
     pub(super) now: Instant,
     pub(super) budget: usize,
     pub(super) once: bool,
@@ -49,6 +51,7 @@ impl Rig {
             records: Vec::new(),
             gaps: Vec::new(),
             refused: Vec::new(),
+            finished: Vec::new(),
             now: Instant::now(),
             budget: 64 << 20,
             once: false,
@@ -129,6 +132,7 @@ impl Rig {
         }
         self.gaps.extend(step.gaps);
         self.refused.extend(step.refused);
+        self.finished.extend(step.finished.iter().map(|source| source.0));
     }
 
     /// Polls every 20 ms of virtual time.
