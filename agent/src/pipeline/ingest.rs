@@ -166,7 +166,8 @@ impl Running {
                 return Ok(());
             }
             let now = Instant::now();
-            self.notices.room(self.ingest.door.room());
+            let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
+            self.notices.room(full.map_or_else(|| self.ingest.door.room(), Room::Parked));
             let room = self.has_room();
             let busy = self.waiting.len() >= self.ingest.max_waiting;
             let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
