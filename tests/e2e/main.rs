@@ -17,5 +17,6 @@ mod operating; //  what an operator types and reads
 mod queries; //   SQL scripts: counts, windows, state over kills
 mod rotation; //   every style of rotation
 mod scripts; //   SQL scripts whose final rows are those of a real Flink
-mod services; //   real Elasticsearch and OpenSearch
+mod services; //  real Elasticsearch, OpenSearch and Flink
 mod set_aside; // a job that can't start beside those that can
+mod windows; //   windows over input out of order, over kills

@@ -265,3 +265,63 @@ fn a_row_is_printed_when_its_commit_is_durable_so_never_twice_over_kills() {
     assert!(printed.is_sorted_by(|a, b| a < b), "rows are printed twice, or not in order");
     assert_eq!(printed.last(), Some(&(written - 1)));
 }
+
+#[test]
+fn t28_a_state_that_grows_beyond_its_limit_stops_its_job_and_no_other() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let job = |name: &str, limit: &str, file: &str| {
+        let text = format!(
+            "SET 'splashdam.state.max-bytes' = '{limit}';\n\
+             CREATE TABLE s (a INT) WITH ('connector' = 'filesystem', 'path' = '{}/{file}', 'format' = 'json');\n\
+             CREATE TABLE t (a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED)\n\
+             WITH ('connector' = 'elasticsearch-7', 'hosts' = '{}', 'index' = '{name}');\n\
+             INSERT INTO t SELECT a, COUNT(*) FROM s GROUP BY a;\n",
+            room.logs().display(),
+            endpoint.url()
+        );
+        room.file(&format!("{name}.sql"), text)
+    };
+    let jobs = [job("bomb", "1 mb", "keys.json"), job("small", "1 mb", "few.json")];
+    let pad = "x".repeat(300);
+    let keys =
+        |range: std::ops::Range<u32>| range.map(|a| format!("{{\"a\":{a},\"pad\":\"{pad}\"}}\n")).collect::<String>();
+    room.file("logs/keys.json", keys(0..100_000));
+    let few = room.file("logs/few.json", keys(0..10));
+    let mut agent = Agent::new(&room, &jobs);
+    agent.start_ready();
+    let pipeline = |agent: &Agent, id: &str| {
+        let status = agent.ctl().status();
+        let all = status["pipelines"].as_array().unwrap().iter();
+        all.clone().find(|pipeline| pipeline["id"] == id).unwrap().clone()
+    };
+    wait::holds("the job with too many keys is parked", PATIENCE, || pipeline(&agent, "bomb")["state"] == "parked");
+    let why = pipeline(&agent, "bomb")["why"].to_string();
+    assert!(why.contains("splashdam.state.max-bytes"), "{why}");
+    let said = agent.log().matches("splashdam.state.max-bytes").count();
+    assert_eq!(said, 1, "{}", agent.log());
+    let read = |agent: &Agent| pipeline(agent, "bomb")["read_records"].as_u64().unwrap();
+    let before = read(&agent);
+    assert!(before < 100_000, "it read all {before} records");
+    wait::holds("what was counted before is delivered", PATIENCE, || endpoint.count("bomb") > 1000);
+    // The other one reads what comes now.
+    room.file("logs/few.json", keys(0..10) + &keys(5..15));
+    wait::holds("the other job goes on", PATIENCE, || {
+        let counts: BTreeMap<String, i64> = endpoint.documents(|documents| {
+            let count = |(id, document): (&str, &e2e::endpoint::Document)| {
+                (id.to_owned(), document.json()["n"].as_i64().unwrap())
+            };
+            documents.of("small").map(count).collect()
+        });
+        let n = |a: u32| if (5..10).contains(&a) { 2 } else { 1 };
+        counts == (0..15).map(|a| (a.to_string(), n(a))).collect()
+    });
+    assert_eq!(read(&agent), before, "the parked job reads on");
+    agent.stop();
+
+    // With room for its keys it goes on where it stopped, and counts each record once.
+    assert!(few.exists());
+    job("bomb", "1 gb", "keys.json");
+    agent.once_well();
+    assert_eq!(endpoint.count("bomb"), 100_000);
+    endpoint.documents(|documents| documents.of("bomb").for_each(|(id, d)| assert_eq!(d.json()["n"], 1, "{id}")));
+}

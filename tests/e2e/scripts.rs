@@ -6,6 +6,7 @@ use e2e::agent::{Agent, Room};
 use e2e::endpoint::Endpoint;
 use e2e::flink;
 use e2e::scripts::{self, Results, Script};
+use e2e::sql_random::Case;
 
 /// Runs all scripts as jobs of one agent to the end of their input; gives what is in the sinks.
 pub(crate) fn run(room: &Room, tables: &str, all: &[Script]) -> Results {
@@ -55,4 +56,45 @@ fn final_rows_are_those_of_a_real_flink() {
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), text.join("\n"));
     let differ: BTreeSet<String> = expected.into_iter().map(|(place, _)| place).collect();
     assert_eq!(differ, known, "different.txt names what does not differ");
+}
+
+/// How many rows came late, as the last line of a run says.
+pub(crate) fn late(log: &str) -> u64 {
+    let before = log.rsplit_once(" came late").map_or("", |(before, _)| before);
+    before.rsplit(' ').next().unwrap_or("").replace(',', "").parse().unwrap_or(0)
+}
+
+/// The seeds to be run: `SPLASHDAM_SQL_SEEDS=a-b`, else the first `count`.
+pub(crate) fn seeds(count: u64) -> std::ops::RangeInclusive<u64> {
+    let Ok(text) = std::env::var("SPLASHDAM_SQL_SEEDS") else { return 0..=count - 1 };
+    let (a, b) = text.split_once('-').expect("SPLASHDAM_SQL_SEEDS=a-b");
+    a.parse().unwrap()..=b.parse().unwrap()
+}
+
+/// The tables of a case over its own file.
+pub(crate) fn table(room: &Room, case: &Case) -> String {
+    let file = room.file(&format!("logs/{}.csv", case.script.slug()), &case.csv);
+    case.table.replace("FILE", file.to_str().unwrap())
+}
+
+#[test]
+fn generated_scripts_give_what_the_naive_engine_gives() {
+    for part in seeds(60).collect::<Vec<_>>().chunks(60) {
+        let (room, endpoint) = (Room::new(), Endpoint::start());
+        let cases: Vec<Case> = part.iter().map(|seed| Case::new(*seed)).collect();
+        let job = |case: &Case| {
+            let text = case.script.job(&table(&room, case), &endpoint.url());
+            room.file(&format!("jobs/{}.sql", case.script.slug()), text)
+        };
+        let jobs: Vec<_> = cases.iter().map(job).collect();
+        let mut agent = Agent::new(&room, &jobs);
+        agent.once_well();
+        for case in &cases {
+            let wrong = differing(&case.script.found(&endpoint), &case.results);
+            let text: Vec<String> = wrong.iter().map(|(place, text)| format!("{place}\n{text}")).collect();
+            assert!(wrong.is_empty(), "{}\n{}", text.join("\n"), case.script.job(&case.table, ""));
+        }
+        let expected = cases.iter().map(|case| case.late).sum::<u64>();
+        assert_eq!(late(&agent.log()), expected, "{}", agent.log());
+    }
 }

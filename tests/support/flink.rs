@@ -16,11 +16,15 @@ const RESET: &str = "SET 'table.exec.legacy-cast-behaviour' = 'disabled';\nSET '
 fn statements(script: &Script) -> String {
     let mut text = RESET.to_owned();
     let mut views = Vec::new();
+    let mut tables = Vec::new();
     for statement in &script.statements {
         if statement.starts_with("SET ") {
             text += &format!("{statement};\n");
         } else if let Some(rest) = statement.strip_prefix("CREATE VIEW ") {
             views.push(rest.split(' ').next().unwrap());
+            text += &format!("{statement};\n");
+        } else if let Some(rest) = statement.strip_prefix("CREATE TABLE ") {
+            tables.push(rest.split(' ').next().unwrap());
             text += &format!("{statement};\n");
         }
     }
@@ -30,6 +34,7 @@ fn statements(script: &Script) -> String {
         text += &format!("SELECT '{place}' AS q, x.* FROM ({query}) AS x ({});\n", names.join(", "));
     }
     views.iter().rev().for_each(|view| text += &format!("DROP VIEW {view};\n"));
+    tables.iter().for_each(|table| text += &format!("DROP TABLE {table};\n"));
     text
 }
 

@@ -13,11 +13,13 @@ pub mod ctl; //           splashctl against a running agent
 pub mod endpoint; //      an Elasticsearch that can be told to answer anything
 pub mod flink; //         a real Flink as the judge of SQL scripts
 pub mod logstore; //      an Aliyun Log Service to test against
+pub mod naive; //         what generated queries must give, the slow way
 pub mod null_endpoint; // a very cheap one that only counts, for benches
 pub mod oracle; //        every line written against every document accepted
 pub mod process; //       memory and processor time of a process, from /proc
 pub mod scripts; //       SQL scripts, and rows that can be compared
 pub mod seed; //          random, printed, replayable
 pub mod services; //      real Elasticsearch and OpenSearch
+pub mod sql_random; //    generated scripts with their inputs and results
 pub mod wait; //          conditions with deadlines
 pub mod writer; //        seeded writers that rotate in every style

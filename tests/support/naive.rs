@@ -232,7 +232,8 @@ fn average(values: &[Value]) -> Value {
 }
 
 fn variance(values: &[Value], less: f64) -> f64 {
-    let numbers: Vec<f64> = values.iter().map(|v| if let Value::Double(x) = v { *x } else { panic!("{v:?}") }).collect();
+    let numbers: Vec<f64> =
+        values.iter().map(|v| if let Value::Double(x) = v { *x } else { panic!("{v:?}") }).collect();
     let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
     let sum: f64 = numbers.iter().map(|x| (x - mean) * (x - mean)).sum();
     sum / (numbers.len() as f64 - less)

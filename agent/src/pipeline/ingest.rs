@@ -180,7 +180,8 @@ impl Running {
                 return Ok(());
             }
             let now = Instant::now();
-            self.notices.room(self.ingest.door.room());
+            let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
+            self.notices.room(full.map_or_else(|| self.ingest.door.room(), Room::Parked));
             self.look_at_dropped();
             self.notices.dropped(now);
             let room = self.room();

@@ -153,9 +153,9 @@ impl Notices {
         Some(records)
     }
 
-    /// Says when reading begins to wait, and when it goes on.
+    /// Says when reading begins to wait, and when it goes on. (Why it is parked may have numbers in it that move on.)
     pub(super) fn room(&mut self, room: Room) {
-        if room == self.room {
+        if std::mem::discriminant(&room) == std::mem::discriminant(&self.room) {
             return;
         }
         let job = &self.job;

@@ -97,7 +97,7 @@ fn counts_are_right(version: &str) {
         let next = text.len() * part / 10;
         std::fs::write(&file, &text[..next]).unwrap();
         agent.start();
-        wait::pass(Duration::from_millis(rng.within(30, 900)));
+        wait::pass(Duration::from_millis(rng.within(20, 400)));
         agent.kill();
         assert!(next > end);
         end = next;
