@@ -53,10 +53,7 @@ pub(crate) fn run(options: &Options) -> bool {
     let mut agent = Agent::new(&room, &[room.file("keys.sql", text)]);
     let begin = Instant::now();
     agent.start_ready();
-    let mut total = keys + keys / 5;
-    let settled = |agent: &Agent, total: u64| {
-        agent.ctl().try_metric("read_records_total") == Some(total) && agent.ctl().number("owed_records") == Some(0)
-    };
+    let total = keys + keys / 5;
     wait::holds("all is read", LIMIT, || agent.ctl().try_metric("read_records_total") == Some(total));
     let read = begin.elapsed();
     wait::holds("all is delivered", LIMIT, || settled(&agent, total));
@@ -76,14 +73,28 @@ pub(crate) fn run(options: &Options) -> bool {
     );
     let mut clean = groups == keys;
 
-    // Small commits beside that state: a row written → its document, one after the other.
+    afterwards(&mut agent, &file, &room, keys, total);
+    agent.stop();
+    clean &= right(&endpoint, keys);
+    println!("  {}", if clean { "every count is right" } else { "COUNTS ARE WRONG" });
+    clean
+}
+
+/// All of so many rows are read since the agent started, and nothing is owed.
+fn settled(agent: &Agent, total: u64) -> bool {
+    agent.ctl().try_metric("read_records_total") == Some(total) && agent.ctl().number("owed_records") == Some(0)
+}
+
+/// Small commits beside a large state, a kill, every key once more, and another kill.
+fn afterwards(agent: &mut Agent, file: &std::path::Path, room: &Room, keys: u64, mut total: u64) {
+    // A row written → its document, one after the other.
     let mut slowest = Duration::ZERO;
     let small = Instant::now();
     for round in 0..20 {
-        append(&file, 10, |n| n * 7 + round);
+        append(file, 10, |n| n * 7 + round);
         total += 10;
         let begin = Instant::now();
-        wait::holds("ten rows are delivered", LIMIT, || settled(&agent, total));
+        wait::holds("ten rows are delivered", LIMIT, || settled(agent, total));
         slowest = slowest.max(begin.elapsed());
     }
     println!(
@@ -92,18 +103,18 @@ pub(crate) fn run(options: &Options) -> bool {
     );
 
     agent.kill();
-    append(&file, 10, |n| n);
+    append(file, 10, |n| n);
     total = 10;
     let begin = Instant::now();
     let ready = agent.start_ready();
-    wait::holds("it goes on", LIMIT, || settled(&agent, total));
+    wait::holds("it goes on", LIMIT, || settled(agent, total));
     println!("  after kill -9: answers after {ready:.1?}, ten new rows delivered after {:.1?}", begin.elapsed());
 
     // Every change rewritten: bases are made on the way.
     let begin = Instant::now();
-    append(&file, keys, |n| n);
+    append(file, keys, |n| n);
     total += keys;
-    wait::holds("all keys are counted again", LIMIT, || settled(&agent, total));
+    wait::holds("all keys are counted again", LIMIT, || settled(agent, total));
     println!(
         "  every key once more: {:.1} s, {:.1} MB of segments",
         begin.elapsed().as_secs_f64(),
@@ -112,10 +123,6 @@ pub(crate) fn run(options: &Options) -> bool {
     agent.kill();
     let ready = agent.start_ready();
     println!("  after another kill -9: answers after {ready:.1?}");
-    agent.stop();
-    clean &= right(&endpoint, keys);
-    println!("  {}", if clean { "every count is right" } else { "COUNTS ARE WRONG" });
-    clean
 }
 
 /// Whether each key's document has its count.

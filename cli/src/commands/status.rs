@@ -225,8 +225,8 @@ JOB    STATE   READ  BEHIND   OWED      SIZE  ACKNOWLEDGED  DEAD
 audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
     index audit is parked for 4 min: index_closed_exception: closed
     77 B were gone before they could be read
-     2 files deleted before it was known what was last written: the log names them
-     1,500 records dropped because the buffer was full (when_full), the last 1 min ago
+    2 files deleted before it was known what was last written: the log names them
+    1,500 records dropped because the buffer was full (when_full), the last 1 min ago
     no time can be read in 3 records: the log has an example
     1 dead letter: splashctl dead-letters ls --pipeline audit
 web    full     0 B     0 B      0       0 B             0     0
