@@ -170,16 +170,20 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
     (found, problems)
 }
 
-/// The plans of the given job files, or everything that is wrong with any of them.
-pub(crate) fn load_files(files: &[PathBuf]) -> Result<Vec<JobPlan>, Problems> {
+/// The plans of the given job files with the warnings about them, or everything that is wrong with any of them.
+pub(crate) fn load_files(files: &[PathBuf]) -> Result<(Vec<JobPlan>, Problems), Problems> {
     let mut problems = Problems::default();
     let mut found = Vec::new();
     for file in files {
-        let plan = job::load(file).map_err(|more| problems.extend(more)).ok();
+        let (plan, more) = job::load(file);
+        problems.extend(more);
         found.push(Found { file: file.clone(), plan });
     }
     refuse_doubles(&mut found, &mut problems);
-    problems.refuse_or(Some(found.into_iter().filter_map(|found| found.plan).collect()))
+    if problems.has_errors() {
+        return Err(problems);
+    }
+    Ok((found.into_iter().filter_map(|found| found.plan).collect(), problems))
 }
 
 /// Every `*.toml` and `*.sql` of the folder but hidden ones and the datasources, by name.

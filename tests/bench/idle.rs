@@ -1,4 +1,5 @@
 //! What the agent costs when nothing happens: resident memory and processor time, with many files followed.
+//! `--settle SECONDS` passes before it is measured; without it as long as looks go on becoming rarer.
 
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ pub(crate) fn run(options: &Options) -> bool {
         null.tally(written)["lines"].as_u64() == Some(written)
     });
     let pid = agent.pid();
-    // Half a minute for the looks at files to become rare.
-    wait::pass(Duration::from_secs(30));
+    // Looks become rare in proportion to how long a file has been quiet: every 10 s, or 5,000 of them a second.
+    wait::pass(Duration::from_secs(options.number("settle", 8 * (files / 5_000).max(10))));
     let before = process::cpu(pid).unwrap();
     wait::pass(Duration::from_secs(seconds));
     let cpu = process::cpu(pid).unwrap() - before;

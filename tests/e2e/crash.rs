@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use e2e::agent::{PATIENCE, Room};
+use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::endpoint::Endpoint;
 use e2e::oracle::Oracle;
 use e2e::seed::Rng;
@@ -190,6 +190,63 @@ fn t14_a_flipped_bit_costs_at_most_reading_again() {
 }
 
 #[test]
+fn what_turns_out_to_be_damaged_while_the_agent_runs_is_read_again() {
+    let mut rng = Rng::for_test("damaged-meanwhile");
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(rng.clone());
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    let mut writer = Writer::new(room.logs().join("a.log"), &oracle);
+    agent.start_ready();
+    for part in 1..=5 {
+        writer.lines(4000);
+        wait::holds("the lines are committed", PATIENCE, || {
+            agent.ctl().number("committed_records") == Some(part * 4000)
+        });
+    }
+    let one = segments(agent.data()).pop().unwrap();
+    for _ in 0..3 {
+        flip_bit(&one, rng.within(0, written_end(&one)), rng.within(0, 8));
+    }
+    endpoint.up();
+    endpoint.wait_count(INDEX, oracle.lines(), PATIENCE);
+    // It goes on from there as if nothing had been.
+    writer.lines(1000);
+    endpoint.wait_count(INDEX, oracle.lines(), PATIENCE);
+    wait::holds("nothing is owed", PATIENCE, || agent.ctl().metric("owed_records") == 0);
+    assert_eq!(agent.ctl().metric("quarantined_records_total"), 0);
+    agent.stop();
+    judge_read_again(&agent, &oracle, &endpoint);
+}
+
+#[test]
+fn a_run_once_that_meets_damage_ends_when_that_was_read_again() {
+    let mut rng = Rng::for_test("damaged-once");
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(rng.clone());
+    Writer::new(room.logs().join("a.log"), &oracle).lines(10_000);
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, "")).with(&["--once"]);
+    agent.start();
+    wait::holds("the lines are committed", PATIENCE, || agent.ctl().number("committed_records") == Some(10_000));
+    let one = segments(agent.data()).pop().unwrap();
+    for _ in 0..3 {
+        flip_bit(&one, rng.within(0, written_end(&one)), rng.within(0, 8));
+    }
+    endpoint.up();
+    assert!(agent.wait(PATIENCE).success(), "{}", agent.log());
+    judge_read_again(&agent, &oracle, &endpoint);
+}
+
+fn judge_read_again(agent: &Agent, oracle: &Oracle, endpoint: &Endpoint) {
+    assert!(agent.log().contains("what followed is read again"), "nobody was told:\n{}", agent.log());
+    let mut report = oracle.compare(endpoint, INDEX);
+    assert_eq!(report.collisions, 0, "{}\n{}", report.summary(), agent.log());
+    report.read_again = 0; // what was damaged is read again
+    report.assert_clean();
+}
+
+#[test]
 fn t14_without_its_view_the_store_is_rebuilt_from_segments() {
     let mut owed = Owed::new("t14-view");
     let copy = owed.copy("gone");
@@ -254,4 +311,55 @@ fn a_lost_data_folder_means_new_ids_and_that_is_not_hidden() {
     std::fs::remove_dir_all(agent.data()).unwrap();
     agent.once_well();
     assert_eq!(endpoint.count(INDEX), 200, "the files are read again under new ids");
+}
+
+#[test]
+fn a_data_folder_that_is_removed_ends_the_agent_with_one_message_that_names_it() {
+    let rng = Rng::for_test("removed-data");
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    endpoint.down();
+    let oracle = Oracle::new(rng);
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    agent.start_ready();
+    writer.lines(1000);
+    wait::holds("the lines are committed", PATIENCE, || agent.ctl().number("committed_records") == Some(1000));
+    std::fs::remove_dir_all(agent.data()).unwrap();
+    endpoint.up();
+    writer.lines(1000);
+    let status = agent.wait(PATIENCE);
+    let said = agent.log();
+    assert_eq!(status.code(), Some(4), "{said}");
+    let told = format!("the data directory {} was removed", agent.data().display());
+    assert!(said.lines().any(|line| line.contains(&told) && !line.contains("ERROR")), "{said}");
+    assert!(!said.contains("damaged") && !said.contains("kept in"), "{said}");
+}
+
+#[test]
+fn a_job_that_lost_its_positions_waits_until_it_is_told_to_begin_anew() {
+    let rng = Rng::for_test("lost-positions");
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(rng);
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    let job = format!("id = \"app\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, ""));
+    writer.lines(100);
+    let mut agent = room.agent(&job);
+    agent.start_ready();
+    endpoint.wait_count(INDEX, 100, PATIENCE);
+    agent.stop();
+    std::fs::remove_dir_all(sled_folder(agent.data())).unwrap();
+    std::fs::write(agent.data().join("bases/app@0000000000000001.base"), "damaged").unwrap();
+    agent.start_ready();
+    wait::holds("it waits", PATIENCE, || agent.ctl().state() == "parked");
+    let status = agent.ctl().status().to_string();
+    assert!(status.contains("--begin-anew app"), "{status}");
+    agent.stop();
+    let output = room.agent(&job).with(&["--once", "--begin-anew", "other"]).once();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    writer.lines(10);
+    room.agent(&job).with(&["--begin-anew", "app"]).once_well();
+    assert_eq!(endpoint.count(INDEX), 210, "what it had shipped is shipped again under new ids, once");
+    writer.lines(10);
+    room.agent(&job).once_well();
+    assert_eq!(endpoint.count(INDEX), 220);
 }

@@ -70,9 +70,27 @@ fn a_path_that_is_a_folder_is_told_with_what_to_write() {
 }
 
 #[test]
+fn what_check_warns_of_is_said_by_run_and_try_as_well() {
+    let room = Room::new();
+    let stdin = "[source]\ntype = \"stdin\"\n[sink]\ntype = \"elasticsearch\"\nindex = \"x\"\n";
+    let job = room.file("job.toml", format!("{stdin}endpoint = \"http://127.0.0.1\"\n"));
+    for arguments in
+        [&["check", path(&job)][..], &["try", path(&job)], &["run", path(&job), "--data-dir", path(&room.data())]]
+    {
+        let (code, said) = said(arguments);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("has no port, so 80 is used; Elasticsearch usually listens on 9200"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
+#[test]
 fn once_does_not_end_well_where_it_can_t_read_a_file() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
-    room.file("logs/open.log", "one\n");
+    // Long enough to be known again after it was out of sight.
+    room.file("logs/open.log", "one\n".repeat(2000));
     let shut = room.file("logs/shut.log", "two\n");
     let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     mode(&shut, 0);
@@ -99,13 +117,19 @@ fn once_does_not_end_well_where_it_can_t_read_a_file() {
     let refused = format!("not read: {}: Permission denied", shut.display());
     assert!(text(&output).contains(&refused), "{}", text(&output));
     assert!(
-        text(&output).ends_with("1 acknowledged, 0 dead letters, nothing owed, 4 B not read yet\n"),
+        text(&output).ends_with("2,000 acknowledged, 0 dead letters, nothing owed, 4 B not read yet\n"),
         "{}",
         text(&output)
     );
     mode(&shut, 0o644);
+    for shut in [0o700, 0o744] {
+        mode(&room.logs(), shut); // it can't be listed, or it can and nothing in it be looked at
+        let output = once();
+        assert!(output.status.code() == Some(5) && text(&output).contains("not read: "), "{}", text(&output));
+    }
+    mode(&room.logs(), 0o755);
     let output = once();
-    assert!(output.status.success() && endpoint.count(INDEX) == 2, "{}", text(&output));
+    assert!(output.status.success() && endpoint.count(INDEX) == 2001, "{}", text(&output));
 }
 
 #[test]

@@ -5,20 +5,15 @@ use std::io::Write;
 use std::path::Path;
 
 use super::Exit;
-use super::run::{complain, failed};
+use super::run::{failed, one_job};
 use super::summary;
-use crate::config;
 use crate::plan::JobPlan;
 use crate::sql::explain::explain;
 
 pub(super) fn explain_job(path: &Path) -> Exit {
-    let job = match config::load_files(&[path.to_owned()]) {
-        Ok(mut jobs) if jobs.len() == 1 => jobs.remove(0),
-        Ok(_) => return failed(&"one job at a time"),
-        Err(problems) => {
-            complain(problems);
-            return Exit::Problems;
-        }
+    let job = match one_job(path) {
+        Ok(job) => job,
+        Err(exit) => return exit,
     };
     let text = match &job {
         JobPlan::Query(plan) => explain(&plan.query),

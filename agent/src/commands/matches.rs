@@ -68,14 +68,20 @@ fn look_for(enough: usize, glob: &str, exclude: &[String]) -> Seen {
                 seen.gave_up = true;
                 return seen;
             }
+            let meta = std::fs::metadata(&path);
             // A link to a folder is not followed: links may go in circles.
-            if path.is_dir() {
+            if meta.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
                 if depth > 1 && !path.is_symlink() {
                     folders.push((path, depth - 1));
                 }
             } else if wanted.is_match(&path) && !is_excluded(&path) {
                 seen.matching += 1;
-                if let Some(e) = path.is_file().then(|| File::open(&path).err()).flatten() {
+                let refused = match meta {
+                    Ok(meta) => meta.is_file().then(|| File::open(&path).err()).flatten(),
+                    Err(error) => Some(error),
+                };
+                // A link to nowhere, or a file that has gone meanwhile, is no file.
+                if let Some(e) = refused.filter(|e| e.kind() != io::ErrorKind::NotFound) {
                     seen.refused(path, e);
                 }
             }
@@ -85,6 +91,15 @@ fn look_for(enough: usize, glob: &str, exclude: &[String]) -> Seen {
 }
 
 impl Seen {
+    /// What a reader of all files would have missed, in words: files that can't be opened, or the folder of all.
+    pub(super) fn missed(&self, glob: &str) -> Vec<String> {
+        if self.matching == 0 {
+            return self.why_nothing(glob).filter(|_| !self.unreadable.is_empty()).into_iter().collect();
+        }
+        let files = self.unreadable.iter().filter(|(path, _)| !path.is_dir());
+        files.map(|(path, error)| format!("{}: {error}", path.display())).collect()
+    }
+
     /// Why `glob` finds no file; `None`: it does, or there was too much to look at.
     pub(super) fn why_nothing(&self, glob: &str) -> Option<String> {
         if self.matching > 0 || self.gave_up {

@@ -26,9 +26,9 @@ pub use exit::Exit;
     version,
     about,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory in use,\n\
-                  4 data directory can't be used, 5 failed, or --once can't read a file, 6 the demo found a difference,\n\
-                  7 interrupted before the end of --once or of standard input."
+    after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory\n\
+                  in use, 4 data directory can't be used, 5 failed, or --once can't read a file, 6 the demo found\n\
+                  a difference, 7 interrupted before the end of --once or of standard input."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -51,6 +51,9 @@ enum Command {
         /// Let SQL jobs begin anew: their state and positions are forgotten
         #[arg(long)]
         reset_state: bool,
+        /// Let a job go on that has lost its positions: what its sources have is read under new ids
+        #[arg(long, value_name = "JOB-ID")]
+        begin_anew: Vec<String>,
     },
     /// Check jobs and configuration, and say everything that is wrong with them
     Check {
@@ -78,6 +81,9 @@ enum Command {
     Serve {
         #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
         config: PathBuf,
+        /// Let a job go on that has lost its positions: what its sources have is read under new ids
+        #[arg(long, value_name = "JOB-ID")]
+        begin_anew: Vec<String>,
     },
     /// Show that nothing is lost or doubled: a growing, rotated log is shipped while the agent is killed
     Demo(demo::Args),
@@ -90,11 +96,13 @@ const STOP_WITHIN: Duration = Duration::from_millis(4500);
 #[must_use]
 pub fn main(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { jobs, data_dir, once, reset_state } => run::run(&jobs, data_dir, once, reset_state),
+        Command::Run { jobs, data_dir, once, reset_state, begin_anew } => {
+            run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew })
+        }
         Command::Check { files, config } => check::check(&files, &config),
         Command::Try { job, limit } => try_job::try_job(&job, limit),
         Command::Explain { job } => explain::explain_job(&job),
-        Command::Serve { config } => serve::serve(&config),
+        Command::Serve { config, begin_anew } => serve::serve(&config, begin_anew),
         Command::Demo(arguments) => show(&arguments),
     }
 }

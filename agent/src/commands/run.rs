@@ -1,6 +1,5 @@
 //! `splashdam run JOB…`: jobs in the foreground, with a progress line on a terminal.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
+use crate::job::Problems;
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
@@ -20,10 +20,21 @@ use crate::store::StoreError;
 const LOOK: Duration = Duration::from_millis(25);
 const RARE_LOOK: Duration = Duration::from_millis(500);
 
-pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, reset_state: bool) -> Exit {
+/// What the command line says of a run.
+pub(super) struct How {
+    pub(super) once: bool,
+    pub(super) reset_state: bool,
+    pub(super) begin_anew: Vec<String>,
+}
+
+pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exit {
+    let How { once, reset_state, begin_anew } = how;
     log::to_stderr(LogLevel::Info);
     let jobs = match config::load_files(files) {
-        Ok(jobs) => jobs,
+        Ok((jobs, warnings)) => {
+            complain_of(&warnings);
+            jobs
+        }
         Err(problems) => {
             complain(problems);
             return Exit::Problems;
@@ -35,7 +46,7 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, once: bool, rese
     };
     // What is said of it is to be found from elsewhere, too.
     let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
-    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state };
+    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state, begin_anew };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -73,6 +84,10 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             () = tokio::time::sleep(look) => {}
         }
         line.show(&agent);
+        if let Some(why) = agent.store_failure() {
+            complain(why);
+            break Exit::Store;
+        }
         let failures = agent.failures();
         if !failures.is_empty() {
             failures.iter().for_each(complain);
@@ -100,9 +115,8 @@ fn told_unreadable(sources: &[SourcePlan]) -> Exit {
     let mut exit = Exit::Ok;
     for source in sources {
         let SourcePlan::File(files) = source else { continue };
-        let refused = files.paths.iter().flat_map(|path| matches::look(path, &files.exclude).unreadable);
-        for (path, error) in refused.filter(|(path, error)| !path.is_dir() && error.kind() != ErrorKind::NotFound) {
-            complain(format!("not read: {}: {error}", path.display()));
+        for missed in files.paths.iter().flat_map(|path| matches::look(path, &files.exclude).missed(path)) {
+            complain(format!("not read: {missed}"));
             exit = Exit::Failed;
         }
     }
@@ -114,7 +128,8 @@ fn last_words(progress: &Progress, bounded: bool, exit: Exit, data_dir: &Path) -
     let how = if exit == Exit::Interrupted { "interrupted: " } else { "" };
     let owed = match progress.owed {
         0 => "nothing owed".to_owned(),
-        owed => format!("{} owed and kept in {}", count(owed), data_dir.display()),
+        owed if exit != Exit::Store => format!("{} owed and kept in {}", count(owed), data_dir.display()),
+        owed => format!("{} were owed", count(owed)),
     };
     // Of a run that was to reach the end, it is also told how far that was.
     let unread = match progress.total.saturating_sub(progress.read) {
@@ -159,6 +174,7 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
         StartError::Store(_) | StartError::Remembered { .. } => Exit::Store,
+        StartError::NoJob(_) => Exit::Usage,
         StartError::Source { .. } | StartError::Query { .. } | StartError::Thread(_) => Exit::Failed,
     }
 }
@@ -166,6 +182,28 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
 pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
     complain(error);
     Exit::Failed
+}
+
+/// The job of a file, and what is worth a warning said; or the exit code of a command that can't go on.
+pub(super) fn one_job(path: &Path) -> Result<JobPlan, Exit> {
+    match config::load_files(&[path.to_owned()]) {
+        Ok((mut jobs, warnings)) if jobs.len() == 1 => {
+            complain_of(&warnings);
+            Ok(jobs.remove(0))
+        }
+        Ok(_) => Err(failed(&"one job at a time")),
+        Err(problems) => {
+            complain(problems);
+            Err(Exit::Problems)
+        }
+    }
+}
+
+/// Says warnings, if there are any.
+pub(super) fn complain_of(warnings: &Problems) {
+    if !warnings.is_empty() {
+        complain(warnings);
+    }
 }
 
 pub(super) fn complain(text: impl std::fmt::Display) {

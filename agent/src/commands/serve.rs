@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::run::{Signals, complain, failed, start_failed};
+use super::run::{Signals, complain, complain_of, failed, start_failed};
 use super::{Exit, STOP_WITHIN, summary};
 use crate::config::Config;
 use crate::pipeline::{Agent, Settings};
@@ -14,7 +14,7 @@ use crate::{config, control, log};
 /// How often systemd's watchdog is fed, if it asks to be.
 const FEED: Duration = Duration::from_secs(5);
 
-pub(super) fn serve(path: &Path) -> Exit {
+pub(super) fn serve(path: &Path, begin_anew: Vec<String>) -> Exit {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(problems) => {
@@ -28,15 +28,13 @@ pub(super) fn serve(path: &Path) -> Exit {
     log::to_stderr(config.log_level);
     // A bad job is named and set aside; the good ones run.
     let (mut plans, problems) = config::load_all(&config);
-    if !problems.is_empty() {
-        complain(problems);
-    }
+    complain_of(&problems);
     share_buffer(&mut plans, config.buffer_max_bytes);
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let exit = runtime.block_on(service(&config, plans));
+    let exit = runtime.block_on(service(&config, plans, begin_anew));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
@@ -51,7 +49,7 @@ fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
     }
 }
 
-async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
+async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -67,6 +65,7 @@ async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
         agent_id: config.agent_id.clone(),
         once: false,
         reset_state: false,
+        begin_anew,
     };
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
         Ok(agent) => Arc::new(agent),
@@ -80,17 +79,26 @@ async fn service(config: &Config, plans: Vec<JobPlan>) -> Exit {
     tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&format!("{jobs} jobs"))]);
     tracing::info!(jobs, socket = %socket.display(), "running");
     let mut watch = Watch { turns: Vec::new() };
-    loop {
+    let failure = loop {
         tokio::select! {
-            () = signals.next() => break,
+            () = signals.next() => break None,
             () = tokio::time::sleep(FEED) => watch.feed(&agent),
         }
-    }
+        // Without its store it can do nothing: whoever started it may start it again.
+        if let Some(why) = agent.store_failure() {
+            break Some(why);
+        }
+    };
     tell(&[sd_notify::NotifyState::Stopping]);
     stop_control.send_replace(true);
-    match tokio::task::block_in_place(|| agent.stop(STOP_WITHIN)) {
-        Ok(()) => Exit::Ok,
-        Err(why) => failed(&why),
+    let stopped = tokio::task::block_in_place(|| agent.stop(STOP_WITHIN));
+    match (failure, stopped) {
+        (Some(why), _) => {
+            complain(why);
+            Exit::Store
+        }
+        (None, Ok(())) => Exit::Ok,
+        (None, Err(why)) => failed(&why),
     }
 }
 

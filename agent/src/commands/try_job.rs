@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use splashdam_api::words::plural;
 
-use super::run::{complain, failed};
+use super::run::{complain, failed, one_job};
 use super::try_query;
 use super::{Exit, matches};
-use crate::config::{self, LogLevel};
+use crate::config::LogLevel;
 use crate::encode::Scratch;
 use crate::log;
 use crate::metrics::PipelineMetrics;
@@ -24,16 +24,10 @@ const LOOK_BYTES: usize = 256 << 10;
 
 pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
     log::to_stderr(LogLevel::Warn);
-    let plan = match config::load_files(&[path.to_owned()]) {
-        Ok(mut jobs) if jobs.len() == 1 => match jobs.remove(0) {
-            JobPlan::Ship(plan) => plan,
-            JobPlan::Query(plan) => return try_query::try_script(&plan, limit),
-        },
-        Ok(_) => return failed(&"one job at a time"),
-        Err(problems) => {
-            complain(problems);
-            return Exit::Problems;
-        }
+    let plan = match one_job(path) {
+        Ok(JobPlan::Ship(plan)) => plan,
+        Ok(JobPlan::Query(plan)) => return try_query::try_script(&plan, limit),
+        Err(exit) => return exit,
     };
     let metrics = PipelineMetrics::default();
     let codec = Codec::new(&plan, AGENT, &host_name(), metrics.clone());

@@ -179,7 +179,8 @@ fn judge_items(body: &[u8], sent: &[Sent], expected: usize) -> Answer {
     };
     let items = match serde_json::from_slice::<Bulk<'_>>(body) {
         Ok(bulk) => bulk.items,
-        Err(error) => return unreadable(error.to_string()),
+        Err(error) if body.trim_ascii_start().starts_with(b"{") => return unreadable(error.to_string()),
+        Err(_) => return unreadable(format!("it is no JSON object: {}", refusal::bare(0, body).reason)),
     };
     if items.len() != expected {
         return unreadable(format!("it speaks of {} documents, {expected} were sent", items.len()));

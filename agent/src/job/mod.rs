@@ -46,13 +46,13 @@ pub(crate) struct View<'a> {
 /// As this process sees it.
 pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_file };
 
-/// The plan of a job file with the named connections of the `datasources.toml` beside it, or all that is wrong.
-/// Warnings alone don't refuse a job.
-pub(crate) fn load(path: &Path) -> Result<JobPlan, Problems> {
+/// The plan of a job file with the named connections of the `datasources.toml` beside it, and all that is wrong or
+/// worth a warning. Warnings alone don't refuse a job.
+pub(crate) fn load(path: &Path) -> (Option<JobPlan>, Problems) {
     let (datasources, mut problems) = Datasources::load(&Datasources::beside(path), OWN_VIEW);
     let (plan, more) = examine(path, &datasources, OWN_VIEW);
     problems.extend(more);
-    problems.refuse_or(plan)
+    (plan.filter(|_| !problems.has_errors()), problems)
 }
 
 /// As `load`, with the warnings, and seen as `view` does.

@@ -20,6 +20,7 @@ use super::ingest::Signals;
 use super::query_stage::QueryError;
 use super::status;
 use super::upserts::Upserts;
+use super::versions;
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
@@ -38,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) once: bool,
     /// Queries begin anew, with their state and positions forgotten.
     pub(crate) reset_state: bool,
+    /// Jobs that go on although they have lost their positions, or their state fits no more.
+    pub(crate) begin_anew: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,8 @@ pub(crate) enum StartError {
     Query { job: String, error: Box<QueryError> },
     #[error("what is remembered of the cluster of job {job} can't be read: {error}")]
     Remembered { job: String, error: std::io::Error },
+    #[error("--begin-anew {0}: there is no such job")]
+    NoJob(String),
     #[error("can't start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -110,11 +115,14 @@ impl Agent {
     /// # Errors
     /// If the store can't be opened or a source can't be set up; nothing runs then.
     pub(crate) fn start(settings: &Settings, jobs: Vec<JobPlan>) -> Result<Agent, StartError> {
+        if let Some(unknown) = settings.begin_anew.iter().find(|id| !jobs.iter().any(|job| job.id() == **id)) {
+            return Err(StartError::NoJob(unknown.clone()));
+        }
         let store = Store::open(Options {
             dir: settings.data_dir.clone(),
             durability: settings.durability,
             segment_bytes: 64 << 20,
-            rewind: crate::source::Source::rewind,
+            rewind: versions::rewind,
             min_free_bytes: 128 << 20,
             ballast_bytes: 64 << 20,
             agent_id: settings.agent_id.clone(),
@@ -176,6 +184,11 @@ impl Agent {
     pub(crate) fn failures(&self) -> Vec<String> {
         let failed = |p: &Running| p.failure().map(|why| format!("job {}: {why}", p.id()));
         self.pipelines.iter().filter_map(failed).collect()
+    }
+
+    /// Why the store has stopped by itself, if it has: then nothing goes on.
+    pub(crate) fn store_failure(&self) -> Option<String> {
+        self.store.failure()
     }
 
     /// Turns of all ingest loops, for a watchdog that wants to see progress.

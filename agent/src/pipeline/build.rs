@@ -1,5 +1,6 @@
 //! A job becomes a pipeline: its source, what is done to its records, its doors to the store. Nothing runs yet.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::versions::{OWN_ROWS, Versions, outlives_reset, step_of};
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
-use crate::record::{Row, SourceId};
+use crate::record::{Row, SourceId, Timestamp};
 use crate::source::{self, Source};
 use crate::store::{self, Commit, Store, StoreError};
 
@@ -73,6 +74,9 @@ impl Site<'_> {
 
     fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
+        if self.settings.begin_anew.contains(&plan.id) {
+            begin_anew(&plan.id, &door)?;
+        }
         let opened = Source::open(&plan.source, door.rows(), self.settings.once, metrics.clone());
         let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
         let work = Work::Lines(Box::new(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone())));
@@ -97,8 +101,8 @@ impl Site<'_> {
             Ok(door) => door,
             Err(error) => return Ok(Err(error.into())),
         };
-        if self.settings.reset_state
-            && let Err(error) = reset(&door)
+        if (self.settings.reset_state || self.settings.begin_anew.contains(&plan.id))
+            && let Err(error) = reset(&door, plan.tables.len())
         {
             return Ok(Err(error.into()));
         }
@@ -112,7 +116,7 @@ impl Site<'_> {
                 program.clone(),
                 outputs.clone(),
                 &door,
-                !rows.is_empty(),
+                Source::has_positions(&rows),
                 step_of(&own),
                 metrics.clone(),
             );
@@ -202,11 +206,31 @@ struct Parts {
     once: bool,
 }
 
-/// Forgets state and positions: the job begins anew.
-fn reset(door: &store::Pipeline) -> Result<(), StoreError> {
+/// Forgets state and positions: the job begins anew, and what it reads gets ids that it never gave out.
+fn reset(door: &store::Pipeline, tables: usize) -> Result<(), StoreError> {
+    let anew = Source::anew(Timestamp::now(), tables);
+    if door.begin_anew(anew.clone())? {
+        return StateLog::forget(door);
+    }
     StateLog::forget(door)?;
-    let rows = door.rows().into_iter().filter(|(key, _)| !outlives_reset(*key));
-    let rows = rows.map(|(key, _)| Row { key, value: None }).collect();
+    let known = door.rows();
+    if known.is_empty() {
+        return Ok(());
+    }
+    let gone = known.into_iter().filter(|(key, _)| !outlives_reset(*key)).map(|(key, _)| (key, None));
+    let rows: HashMap<u64, Option<Box<[u8]>>> =
+        gone.chain(anew.into_iter().map(|(key, row)| (key, Some(row)))).collect();
+    let rows = rows.into_iter().map(|(key, value)| Row { key, value }).collect();
     let receipt = door.commit(Commit { rows, ..Commit::default() })?;
     receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+}
+
+/// Lets a job go on that has lost its positions.
+fn begin_anew(job: &str, door: &store::Pipeline) -> Result<(), StoreError> {
+    if door.begin_anew(Source::anew(Timestamp::now(), 1))? {
+        tracing::warn!(%job, "it begins anew: what its sources have is read under new ids");
+    } else {
+        tracing::warn!(%job, "it has its positions, and goes on from them: --begin-anew is for jobs that have lost them");
+    }
+    Ok(())
 }

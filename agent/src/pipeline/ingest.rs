@@ -31,6 +31,8 @@ const ROOM_LOOK: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_secs(1);
 /// How often a query that has read everything looks whether all of it has arrived.
 const REST_LOOK: Duration = Duration::from_millis(10);
+/// Going back behind damage is tried again after so long.
+const SET_BACK_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
@@ -101,6 +103,8 @@ struct Running {
     /// Compressed bytes for each byte of lines, as the last batch of a telling size had it.
     ratio: f64,
     notices: Notices,
+    /// Going back is not tried before this.
+    set_back_due: Instant,
 }
 
 /// A batch that the workers have.
@@ -128,6 +132,7 @@ impl Ingest {
             receipts: VecDeque::new(),
             ratio: 1.0,
             notices,
+            set_back_due: Instant::now(),
         };
         if let Some(stage) = &mut running.ingest.query {
             // What there is to read is found before any of it is.
@@ -136,9 +141,18 @@ impl Ingest {
             stage.begin(&running.ingest.source, now);
             running.gather(step, now);
         }
-        running.turn_until_end()?;
-        running.drain()?;
-        running.rest()
+        loop {
+            running.turn_until_end()?;
+            running.drain()?;
+            if running.is_set_back_due() {
+                running.set_back()?;
+            } else if running.is_over() {
+                running.rest()?;
+                if !running.wait_for_damage() {
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 
@@ -148,7 +162,7 @@ impl Running {
             self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
             self.commit_ready()?;
             self.commit_due()?;
-            if self.ingest.signals.stop.load(Ordering::Acquire) {
+            if self.stopped() || self.is_set_back_due() {
                 return Ok(());
             }
             let now = Instant::now();
@@ -335,6 +349,47 @@ impl Running {
             Some(stage) => Ok(stage.durable(step)?),
             None => Ok(()),
         }
+    }
+
+    fn stopped(&self) -> bool {
+        self.ingest.signals.stop.load(Ordering::Acquire)
+    }
+
+    fn is_over(&self) -> bool {
+        self.stopped() || (self.ingest.once && self.ingest.source.finished())
+    }
+
+    /// Something stored turned out to be damaged, and it can be gone back behind it now.
+    fn is_set_back_due(&self) -> bool {
+        let room = || matches!(self.ingest.door.room(), Room::Yes | Room::Full);
+        !self.stopped() && self.ingest.door.is_damaged() && Instant::now() >= self.set_back_due && room()
+    }
+
+    /// Reads on from before what is damaged. All that was read is committed.
+    fn set_back(&mut self) -> Result<(), IngestError> {
+        match self.ingest.door.set_back() {
+            Ok(true) => self.ingest.source.set_back(self.ingest.door.rows())?,
+            Ok(false) => {}
+            Err(error @ StoreError::Stopped) => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(job = %self.ingest.job, %error, "can't go back behind what is damaged; it is tried again");
+                self.set_back_due = Instant::now() + SET_BACK_AGAIN;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the end of a bounded source: waits until nothing is owed any more (false), or until something of it
+    /// turns out to be damaged and is to be read again (true).
+    fn wait_for_damage(&mut self) -> bool {
+        while !self.stopped() && !self.ingest.door.lanes().is_empty() {
+            self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
+            if self.is_set_back_due() {
+                return true;
+            }
+            self.ingest.source.wait(Instant::now() + ROOM_LOOK);
+        }
+        false
     }
 
     /// Commits what is under way and waits until it is durable.

@@ -246,7 +246,7 @@ impl<D: Door> Delivering<D> {
         let text = refusal.to_string();
         if self.sink.park(refusal, now) {
             let job = self.shared.state.job();
-            tracing::error!(job, reason = %text, "parked: nothing is sent until this is put right; it is tried again now and then");
+            tracing::error!(%job, reason = %text, "parked: nothing is sent until this is put right; it is tried again now and then");
         }
     }
 

@@ -109,8 +109,14 @@ impl Delivery {
         let uuid = identity.cluster_uuid.clone().unwrap_or_default();
         let mut shown = self.shown();
         if (&shown.cluster, &shown.cluster_uuid) != (&product, &uuid) {
-            let name = identity.cluster_name.as_deref().unwrap_or("(not told)");
-            tracing::info!(job = %self.job, cluster = %product, %name, "reached");
+            let job = &self.job;
+            match (&identity.version, &identity.cluster_name) {
+                (None, None) => tracing::warn!(%job, "something answers, but it does not say which cluster it is"),
+                (_, name) => {
+                    let name = name.as_deref().unwrap_or("(not told)");
+                    tracing::info!(%job, cluster = %product, %name, "reached");
+                }
+            }
         }
         (shown.cluster, shown.cluster_uuid) = (product, uuid);
         Ok(())

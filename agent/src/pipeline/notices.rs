@@ -63,7 +63,10 @@ impl Notices {
             match gap.reason {
                 GapReason::LongLine => self.long_bytes += gap.bytes,
                 GapReason::NulHole => self.nul_bytes += gap.bytes,
-                GapReason::Truncated | GapReason::Vanished | GapReason::BadCompression => {}
+                GapReason::Truncated
+                | GapReason::Vanished
+                | GapReason::VanishedCompressed
+                | GapReason::BadCompression => {}
             }
         }
         let due = self.said.is_none_or(|said| now.duration_since(said) >= EVERY);

@@ -2,6 +2,7 @@
 //! machine's clock does. The highest one is kept in a row of the pipeline's own.
 
 use crate::record::{Row, Timestamp};
+use crate::source::Source;
 
 /// Rows of the pipeline itself; those of its sources have their place there (see `source::place`).
 pub(super) const OWN_ROWS: usize = 255;
@@ -22,6 +23,11 @@ pub(super) fn step_row(step: u64) -> Row {
 pub(super) fn step_of(rows: &[(u64, Box<[u8]>)]) -> Option<u64> {
     let (_, value) = rows.iter().find(|(key, _)| *key == STEP_ROW)?;
     value.as_ref().try_into().ok().map(u64::from_le_bytes)
+}
+
+/// The row to go on with after commits were lost: what the pipeline drew stays drawn; a source's rows go back.
+pub(super) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
+    if key >> 56 == OWN_ROWS as u64 { Some(latest.into()) } else { Source::rewind(key, before, latest) }
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +64,12 @@ impl Versions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_drawn_before_damage_are_not_drawn_again() {
+        assert_eq!(rewind(ROW, Some(&[1; 8]), &[2; 8]), Some([2; 8].into()));
+        assert_eq!(rewind(ROW, None, &[2; 8]), Some([2; 8].into()));
+    }
 
     #[test]
     fn versions_grow_over_restarts_even_if_the_clock_goes_back() {

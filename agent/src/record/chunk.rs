@@ -73,6 +73,8 @@ pub(crate) enum GapReason {
     Truncated,
     /// Deleted (or never found again) with unread bytes.
     Vanished,
+    /// As `Vanished`, a compressed file: the bytes are compressed ones, of their content nothing is known.
+    VanishedCompressed,
     /// A hole of NUL bytes, as a truncation under a writer leaves it.
     NulHole,
     /// A compressed file that ends early or does not decompress.

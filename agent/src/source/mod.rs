@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::metrics::PipelineMetrics;
 use crate::plan::SourcePlan;
-use crate::record::{SourceId, Step};
+use crate::record::{SourceId, Step, Timestamp};
 
 pub(crate) use several::{SeveralSources, place};
 pub(crate) use wake::Waker;
@@ -181,10 +181,37 @@ impl Source {
         }
     }
 
+    /// Reads on from other rows: everything that was handed out is committed, and a part of it was lost.
+    ///
+    /// # Errors
+    /// A row that can't be read.
+    pub(crate) fn set_back(&mut self, rows: Vec<(u64, Box<[u8]>)>) -> Result<(), SourceError> {
+        match self {
+            Source::File(source) => source.set_back(rows),
+            // Its rows hold no position, because what it gave can't be had again.
+            Source::Stdin(_) => Ok(()),
+            Source::Several(sources) => sources.set_back(&rows),
+        }
+    }
+
     /// What committed rows say, for an operator. Rows that can't be read are left out.
     pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
         let own: Vec<_> = rows.iter().map(|(key, value)| (several::own(*key), value.clone())).collect();
         file::positions(&own)
+    }
+
+    /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no
+    /// source of it can have had (from the present second on, since they are given out one by one from 1).
+    /// `places`: of how many sources it is.
+    pub(crate) fn anew(now: Timestamp, places: usize) -> Vec<(u64, Box<[u8]>)> {
+        let next_source = u64::try_from(now.0 / 1000).unwrap_or_default();
+        let row = file::rows::Counters { next_source, ..Default::default() }.encode();
+        (0..places).map(|place| (several::placed(place, file::rows::COUNTERS), row.clone())).collect()
+    }
+
+    /// Whether rows say that something was read, and not only which numbers were given out.
+    pub(crate) fn has_positions(rows: &[(u64, Box<[u8]>)]) -> bool {
+        rows.iter().any(|(key, _)| several::own(*key) != file::rows::COUNTERS)
     }
 
     /// The row to go on with after the commits from `before` to `latest` were lost: what is read again gets the

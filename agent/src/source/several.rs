@@ -22,6 +22,11 @@ pub(super) fn own(number: u64) -> u64 {
     number & ((1 << SHIFT) - 1)
 }
 
+/// A number of the source at `place`, as the pipeline knows it.
+pub(super) fn placed(place: usize, number: u64) -> u64 {
+    (place as u64) << SHIFT | number
+}
+
 #[derive(Debug)]
 pub(crate) struct SeveralSources {
     sources: Vec<Source>,
@@ -42,6 +47,11 @@ impl SeveralSources {
     pub(super) fn rows_of(rows: &[(u64, Box<[u8]>)], place: usize) -> Vec<(u64, Box<[u8]>)> {
         let ours = rows.iter().filter(|(key, _)| key >> SHIFT == place as u64);
         ours.map(|(key, value)| (own(*key), value.clone())).collect()
+    }
+
+    pub(super) fn set_back(&mut self, rows: &[(u64, Box<[u8]>)]) -> Result<(), SourceError> {
+        let mut sources = self.sources.iter_mut().enumerate();
+        sources.try_for_each(|(place, source)| source.set_back(SeveralSources::rows_of(rows, place)))
     }
 
     pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {

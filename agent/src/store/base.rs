@@ -39,12 +39,12 @@ pub(super) fn parse_name(name: &str) -> Option<(&str, u64)> {
 }
 
 /// Writes a base durably and removes the pipeline's older ones. Returns its size.
-pub(super) fn write<'a>(
+pub(super) fn write(
     fs: &dyn Fs,
     dir: &Path,
     pipeline: &str,
     began: u64,
-    rows: impl ExactSizeIterator<Item = (u64, &'a [u8])>,
+    rows: impl ExactSizeIterator<Item = (u64, impl AsRef<[u8]>)>,
 ) -> io::Result<u64> {
     let (to, new) = (dir.join(name(pipeline, began)), dir.join("base.new"));
     let bytes = match write_rows(fs, &new, pipeline, began, rows) {
@@ -67,12 +67,12 @@ pub(super) fn write<'a>(
     Ok(bytes)
 }
 
-fn write_rows<'a>(
+fn write_rows(
     fs: &dyn Fs,
     path: &Path,
     pipeline: &str,
     began: u64,
-    rows: impl ExactSizeIterator<Item = (u64, &'a [u8])>,
+    rows: impl ExactSizeIterator<Item = (u64, impl AsRef<[u8]>)>,
 ) -> io::Result<u64> {
     let disk = fs.create(path)?;
     let mut piece = Vec::with_capacity(PIECE + 4096);
@@ -84,8 +84,8 @@ fn write_rows<'a>(
     let (mut at, mut crc) = (0, 0);
     for (key, value) in rows {
         put_u64(&mut piece, key);
-        put_u32(&mut piece, value.len() as u32);
-        piece.extend_from_slice(value);
+        put_u32(&mut piece, value.as_ref().len() as u32);
+        piece.extend_from_slice(value.as_ref());
         if piece.len() >= PIECE {
             crc = crc32c::crc32c_append(crc, &piece);
             disk.write_at(at, &[&piece])?;

@@ -14,7 +14,7 @@ use crate::plan::Durability;
 use crate::record::{Bitmap, DeadLetter, Member, Row};
 
 use super::frame::{Counters, Entry, Kind, Mark, MemberMeta, Meta};
-use super::identity::io_error;
+use super::identity::{self, io_error};
 use super::inbox::Reply;
 use super::lanes::{Flight, Segment, row_bytes};
 use super::quota::{self, Space};
@@ -82,6 +82,8 @@ pub(super) struct Writer {
     /// Commits that wait for space, by pipeline, in order.
     pub(super) stalled: BTreeMap<u32, VecDeque<Draft>>,
     pub(super) retry_at: Option<Instant>,
+    /// Something that was to be durable is not, and can't be made so.
+    failed: Option<String>,
     /// When space is given back next.
     pub(super) tidy_at: Option<Instant>,
     pub(super) space: Space,
@@ -110,6 +112,7 @@ impl Writer {
             last_sync: Instant::now() - SYNC_EVERY,
             stalled: BTreeMap::new(),
             retry_at: None,
+            failed: None,
             tidy_at: None,
             space,
             view,
@@ -139,6 +142,7 @@ impl Writer {
             tracing::error!(%error, "the store has stopped");
             let mut state = self.shared.state();
             state.notes.insert("stopped", format!("the store has stopped: {error}"));
+            state.failure = Some(error.to_string());
         }
     }
 
@@ -146,13 +150,18 @@ impl Writer {
         self.tidy_at = Some(Instant::now());
         loop {
             let (ops, closing) = self.shared.inbox.take(self.due());
+            // Files without a name take what is written to them, and keep nothing.
+            let root = &self.shared.dirs.root;
+            if self.lock.as_ref().is_some_and(|lock| !identity::is_ours(root, lock)) {
+                return Err(StoreError::Gone(root.clone()));
+            }
             for op in ops {
                 self.take(op)?;
             }
             if self.retry_at.is_some_and(|at| at <= Instant::now()) {
                 self.retry()?;
             }
-            if self.sync_due(closing) {
+            if self.failed.is_some() || self.sync_due(closing) {
                 self.sync()?;
                 self.tidy_at.get_or_insert(Instant::now() + TIDY_AFTER);
             }
@@ -198,7 +207,11 @@ impl Writer {
 
     /// Appends one frame. On an error the draft comes back, and the log is as it was.
     pub(super) fn append(&mut self, draft: Draft) -> Result<(), Unwritten> {
-        if let Err(error) = self.make_way(&draft) {
+        let ready = match &self.failed {
+            Some(why) => Err(io::Error::other(why.clone())),
+            None => self.make_way(&draft),
+        };
+        if let Err(error) = ready {
             return Err(Unwritten { draft: Box::new(draft), error });
         }
         let meta = self.meta(&draft);
@@ -277,8 +290,21 @@ impl Writer {
         Meta { lanes, members, rows, settled, replayed, counters: draft.counters }
     }
 
-    /// Makes what was appended durable and publishes it.
+    /// Makes what was appended durable and publishes it. After an error nothing more can be: what comes later must
+    /// not be durable without it.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
+        if let Some(why) = &self.failed {
+            return Err(io_error(&self.shared.dirs.segments)(io::Error::other(why.clone())));
+        }
+        let synced = self.sync_or_rescue();
+        self.failed = synced.as_ref().err().map(|error| match error {
+            StoreError::Io { error, .. } => error.to_string(),
+            other => other.to_string(),
+        });
+        synced
+    }
+
+    fn sync_or_rescue(&mut self) -> Result<(), StoreError> {
         if !self.unsynced {
             return Ok(());
         }

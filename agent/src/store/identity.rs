@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,21 @@ pub(super) fn lock(root: &Path) -> Result<File, StoreError> {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::Locked(root.to_path_buf())),
         Err(error) => Err(StoreError::Io { path, error: error.into() }),
     }
+}
+
+/// Whether the directory is still the one in which `lock` was taken.
+pub(super) fn is_ours(root: &Path, lock: &File) -> bool {
+    let here = std::fs::symlink_metadata(root.join("lock"));
+    match (here, lock.metadata()) {
+        (Ok(here), Ok(taken)) => (here.dev(), here.ino()) == (taken.dev(), taken.ino()),
+        (Err(error), _) => error.kind() != io::ErrorKind::NotFound,
+        (_, Err(_)) => true,
+    }
+}
+
+/// Whether the directory was removed: whoever opened a store in it made this file.
+pub(super) fn is_gone(root: &Path) -> bool {
+    std::fs::symlink_metadata(root.join("lock")).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// Refuses a newer format; writes the version into a new directory.

@@ -33,10 +33,21 @@ pub(super) enum Op {
         receipt: Reply<()>,
     },
     /// The stored bytes of a handed-out member are damaged.
-    Quarantine {
+    Harmed {
         pipeline: u32,
         seq: u64,
         member: u16,
+    },
+    /// All that was read is committed: the pipeline goes back to before what is damaged.
+    SetBack {
+        pipeline: u32,
+        reply: Reply<bool>,
+    },
+    /// A pipeline that has lost its rows goes on with these.
+    BeginAnew {
+        pipeline: u32,
+        rows: Vec<(u64, Box<[u8]>)>,
+        reply: Reply<bool>,
     },
     DropDead {
         pipeline: u32,
@@ -54,7 +65,7 @@ impl Op {
                 (members + rows) as u64 + dead_bytes(&commit.dead)
             }
             Op::Settle { dead, .. } => dead_bytes(dead),
-            Op::Quarantine { .. } | Op::DropDead { .. } => 0,
+            Op::Harmed { .. } | Op::SetBack { .. } | Op::BeginAnew { .. } | Op::DropDead { .. } => 0,
         }
     }
 }

@@ -156,8 +156,12 @@ pub(super) struct PipelineState {
     pub(super) changed_bytes: u64,
     /// Why it can't go on.
     pub(super) parked: Option<String>,
-    /// Its rows were set back behind damage: what it commits now may be in the index already.
-    pub(super) set_back: bool,
+    /// Its rows are lost: nothing may be read until an operator says that it begins anew.
+    pub(super) lost: Option<String>,
+    /// Its rows were set back: what came in these commits is read again, and may be in the index already.
+    pub(super) set_back: Option<(u64, u64)>,
+    /// Members that were handed out and can't be read.
+    pub(super) harmed: Vec<Flight>,
     /// Counts changes that a sleeping reader or sender wants to hear of.
     pub(super) changes: tokio::sync::watch::Sender<u64>,
 }
@@ -181,6 +185,8 @@ pub(super) struct State {
     pub(super) damage: Vec<String>,
     pub(super) disk_full: bool,
     pub(super) stopped: bool,
+    /// Why it has stopped by itself.
+    pub(super) failure: Option<String>,
 }
 
 /// What `next` found.
@@ -211,7 +217,9 @@ impl State {
             base: None,
             changed_bytes: 0,
             parked: None,
-            set_back: false,
+            lost: None,
+            set_back: None,
+            harmed: Vec::new(),
             changes: tokio::sync::watch::Sender::new(0),
         });
         number
@@ -319,6 +327,11 @@ impl State {
         self.flights.get(&(seq, member)).copied()
     }
 
+    /// All that is handed out.
+    pub(super) fn flights(&self) -> impl Iterator<Item = &Flight> {
+        self.flights.values()
+    }
+
     /// The member is not handed out any more; its lane will come to it again.
     pub(super) fn land(&mut self, seq: u64, member: u16) {
         let Some(flight) = self.flights.remove(&(seq, member)) else { return };
@@ -353,9 +366,14 @@ impl State {
         owing.map(|l| Lane { index: l.index.clone(), items: l.items, bytes: l.bytes }).collect()
     }
 
+    /// A query's state is kept in the log, and rows are only right together with it.
+    pub(super) fn keeps_state(&self, pipeline: u32) -> bool {
+        self.lane_numbers.contains_key(&(pipeline, Arc::from(super::STATE_LANE)))
+    }
+
     /// Hands out the oldest members of a lane.
     pub(super) fn next(&mut self, pipeline: u32, index: &str, limit: Limit) -> Next {
-        let again = self.pipelines.get(pipeline as usize).is_some_and(|p| p.set_back);
+        let again = self.pipelines.get(pipeline as usize).is_some_and(|p| p.set_back.is_some());
         let mut owed = Vec::new();
         let Some(number) = self.lane_numbers.get(&(pipeline, Arc::from(index))).copied() else {
             return Next::Owed(owed);

@@ -1,5 +1,7 @@
 //! What the store's thread asks of the state: what a head says, which segments can go, what can be dropped.
 
+use std::collections::HashMap;
+
 use super::Options;
 use super::frame::{Entry, Head, LaneSum, Summary, Trailer};
 use super::lanes::{Flight, Segment, State, sums};
@@ -101,7 +103,8 @@ impl State {
     /// Pipelines whose rows need a new base: they pin more log than it would cost, or changed a lot.
     pub(super) fn due_bases(&self, newest: u64, sparse: Option<u64>, options: &Options, least: u64) -> Vec<u32> {
         let mut due = Vec::new();
-        for (number, pipeline) in self.pipelines.iter().enumerate() {
+        let known = self.pipelines.iter().enumerate().filter(|(_, pipeline)| pipeline.lost.is_none());
+        for (number, pipeline) in known {
             let (began, size) = pipeline.base.unwrap_or((0, 0));
             let pins = |(at, segment): &(&u64, &Segment)| {
                 let idle = segment.live == 0 || Some(**at) == sparse;
@@ -120,12 +123,18 @@ impl State {
     /// they were handed out. An error names the segment whose index must be read first.
     pub(super) fn take_oldest(&mut self, pipeline: u32, bytes: u64) -> Result<Vec<Flight>, (u64, Trailer)> {
         let ours = |lane: u32| self.lanes.get(lane as usize).is_some_and(|l| l.pipeline == pipeline);
+        let mut flying: HashMap<u64, u32> = HashMap::new();
+        for flight in self.flights().filter(|flight| ours(flight.entry.lane)) {
+            *flying.entry(flight.segment).or_default() += 1;
+        }
         let (mut taken, mut sum) = (Vec::new(), 0);
         for (at, segment) in &self.segments {
             if sum >= bytes {
                 break;
             }
-            if !segment.shares.iter().any(|(lane, share)| share.live > 0 && ours(*lane)) {
+            // Where all is handed out no index is read: there may be more such segments than indexes are kept.
+            let live: u32 = segment.shares.iter().filter(|(lane, _)| ours(**lane)).map(|(_, share)| share.live).sum();
+            if live <= flying.get(at).copied().unwrap_or(0) {
                 continue;
             }
             let Some(entries) = &segment.entries else {

@@ -22,6 +22,7 @@ mod recover_damage;
 mod recover_rows;
 mod retain;
 mod segment;
+mod set_back;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -77,12 +78,14 @@ pub(crate) enum StoreError {
     Io { path: PathBuf, error: std::io::Error },
     #[error("{0} was written by a newer version of splashdam")]
     Version(PathBuf),
-    /// The stored bytes of this request are damaged; they were quarantined and counted.
+    /// The stored bytes of this request are damaged; its pipeline is to be set back.
     #[error("stored request {seq}/{member} is damaged")]
     Damaged { seq: u64, member: u16 },
     /// Nothing of the step was kept; what it would have settled stays owed.
     #[error("the dead letters of {pipeline} use all of their {max_bytes} bytes: replay or drop some")]
     DeadLettersFull { pipeline: String, max_bytes: u64 },
+    #[error("the data directory {0} was removed or replaced while it was in use: what it held is lost")]
+    Gone(PathBuf),
     #[error("the store has stopped")]
     Stopped,
 }
@@ -255,6 +258,11 @@ impl Store {
         Health { degraded, segments: state.segments.len() as u64, disk_bytes }
     }
 
+    /// Why the store has stopped by itself, if it has. Nothing that waits for it goes on.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.shared.state().failure.clone()
+    }
+
     /// Syncs what was committed, applies it to sled, ends the thread. Blocking, at most `within`.
     pub(crate) fn close(&self, within: Duration) -> Result<(), StoreError> {
         self.shared.inbox.close();
@@ -343,10 +351,38 @@ impl Pipeline {
     /// The gzip bytes of a member that is handed out, checked. Blocking: not for an async thread.
     ///
     /// # Errors
-    /// `Damaged`: the member was set aside and counted, and is not owed any more. (One of [`STATE_LANE`] stays: what
-    /// is behind it means nothing without it.)
+    /// `Damaged`: the member was set aside, and is not handed out again; see [`Pipeline::set_back`]. (One of
+    /// [`STATE_LANE`] stays: what is behind it means nothing without it.)
     pub(crate) fn read(&self, owed: &Owed) -> Result<Vec<u8>, StoreError> {
         self.shared.read(self.number, owed)
+    }
+
+    /// Members were found that can't be read: whoever commits should set the pipeline back.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.shared.state().of(self.number).is_some_and(|p| !p.harmed.is_empty())
+    }
+
+    /// Goes back to before what can't be read, or counts it where that is not possible; then it is not owed any
+    /// more. True: [`Pipeline::rows`] are others now, and the source goes on from them. Everything that was read
+    /// must be committed before. Blocking until durable.
+    ///
+    /// # Errors
+    /// The rows could not be read or kept; everything is as it was, and can be tried again.
+    pub(crate) fn set_back(&self) -> Result<bool, StoreError> {
+        let (reply, receiver) = oneshot::channel();
+        self.shared.inbox.put(Op::SetBack { pipeline: self.number, reply })?;
+        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// Lets a pipeline go on with `rows` that has lost its own. False: it has not, and keeps them. Blocking until
+    /// durable.
+    ///
+    /// # Errors
+    /// The rows could not be kept; everything is as it was.
+    pub(crate) fn begin_anew(&self, rows: Vec<(u64, Box<[u8]>)>) -> Result<bool, StoreError> {
+        let (reply, receiver) = oneshot::channel();
+        self.shared.inbox.put(Op::BeginAnew { pipeline: self.number, rows, reply })?;
+        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
     }
 
     /// Back to where they were in the lane, for another try.

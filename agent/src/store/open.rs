@@ -97,6 +97,9 @@ impl Shared {
         if state.segments.get(&number).is_none_or(|s| s.trailer != Some(trailer)) {
             return Ok(());
         }
+        if read.is_err() && identity::is_gone(&self.dirs.root) {
+            return Err(StoreError::Gone(self.dirs.root.clone()));
+        }
         let entries = match read.map_err(io_error(&path))? {
             (Some(entries), _) => entries,
             (None, disk) => {
@@ -152,13 +155,14 @@ impl Shared {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => {
                     return Err(StoreError::Io { path, error });
                 }
+                Err(_) if identity::is_gone(&self.dirs.root) => return Err(StoreError::Gone(self.dirs.root.clone())),
                 _ => {}
             }
             let (seq, member) = (owed.seq, owed.member);
             let owed = self.state().lanes.get(flight.entry.lane as usize).is_none_or(LaneState::is_owed);
             tracing::error!(segment = flight.segment, seq, member, "stored bytes are damaged");
             if owed {
-                self.inbox.put(Op::Quarantine { pipeline, seq, member })?;
+                self.inbox.put(Op::Harmed { pipeline, seq, member })?;
             }
             return Err(StoreError::Damaged { seq, member });
         }

@@ -19,7 +19,7 @@ pub(super) const SLED_FREE_MIN: u64 = 32 << 20;
 
 /// Whether `pipeline` may commit more input.
 pub(super) fn room(state: &State, pipeline: &PipelineState) -> Room {
-    if let Some(why) = &pipeline.parked {
+    if let Some(why) = pipeline.lost.as_ref().or(pipeline.parked.as_ref()) {
         return Room::Parked(why.clone());
     }
     if state.disk_full {

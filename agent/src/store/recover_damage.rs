@@ -11,24 +11,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 
-use super::commit::{Draft, Unwritten, Writer};
+use super::commit::Writer;
 use super::frame::HEADER_LEN;
 use super::lanes::{Flight, State};
-use super::quota::no_space;
 use super::recover::Recovery;
 use super::segment::{Content, Frame, Item, Walk};
-use super::view::View;
-use super::{StoreError, base, frame};
-
-type Rows = HashMap<u64, Box<[u8]>>;
+use super::set_back::{Past, Rows, rewound};
+use super::{StoreError, frame};
 
 /// What is done about damage once the new segment's head is durable.
 #[derive(Default)]
 pub(super) struct Repair {
     /// Pipelines whose rows the view does not have right.
     pub(super) rewrite_view: Vec<u32>,
-    /// Those of them whose rows went back, and need a base that says so.
-    set_back: Vec<u32>,
+    /// Those of them whose rows went back, to before which commit: they need a base that says so.
+    set_back: Vec<(u32, u64)>,
     /// Pipeline → members that were owed and can't be read.
     harmed: Vec<(u32, Vec<Flight>)>,
 }
@@ -177,12 +174,15 @@ impl Recovery<'_> {
         for (number, seq) in first {
             let flights = harmed.remove(&number).unwrap_or_default();
             let Some(name) = self.state.of(number).map(|p| p.name.clone()) else { continue };
-            let before = self.rows_before(number, &name, seq, needed.get(&*name).copied().unwrap_or(0))?;
+            let rows = self.rows_before(number, seq, needed.get(&*name).copied().unwrap_or(0))?;
+            // Where that changes nothing the source has none of it any more, as standard input.
+            let latest = self.state.of(number).map(|p| &p.rows);
+            let rows = rows.filter(|rows| flights.is_empty() || latest.is_none_or(|latest| latest != rows));
             let items: u64 = flights.iter().map(|flight| self.state.owed_items(flight)).sum();
             let lost = lost(&self.state, &flights);
-            let line = match before {
-                Some(before) => {
-                    self.take_back(number, before);
+            let line = match rows {
+                Some(rows) => {
+                    self.take_back(number, rows, seq);
                     format!("{name}: the log is damaged at commit {seq}{lost}; what followed it is read again")
                 }
                 None => {
@@ -190,7 +190,7 @@ impl Recovery<'_> {
                         pipeline.counters.quarantined_items += items;
                     }
                     format!(
-                        "{name}: the log is damaged at commit {seq}{lost}; nothing goes back that far: documents are lost"
+                        "{name}: the log is damaged at commit {seq}{lost}; nothing can be read again: documents are lost"
                     )
                 }
             };
@@ -203,71 +203,20 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn take_back(&mut self, number: u32, mut rows: Rows) {
-        let rewind = self.rewind;
+    fn rows_before(&mut self, number: u32, seq: u64, needed: u64) -> io::Result<Option<Rows>> {
+        let Some(past) = Past::of(&self.state, number, needed) else { return Ok(None) };
+        let before = past.rows_before(self.fs, self.dirs, seq)?;
+        let latest = self.state.of(number).map(|p| p.rows.clone()).unwrap_or_default();
+        Ok(before.map(|before| rewound(self.rewind, before, &latest)))
+    }
+
+    fn take_back(&mut self, number: u32, rows: Rows, seq: u64) {
         let Some(pipeline) = self.state.of(number) else { return };
-        for (key, latest) in std::mem::take(&mut pipeline.rows) {
-            match rewind(key, rows.get(&key).map(|row| &**row), &latest) {
-                Some(row) => rows.insert(key, row),
-                None => rows.remove(&key),
-            };
-        }
         pipeline.rows = rows;
-        self.repair.set_back.push(number);
+        self.repair.set_back.push((number, seq));
         if !self.repair.rewrite_view.contains(&number) {
             self.repair.rewrite_view.push(number);
         }
-    }
-
-    /// A pipeline's rows as they were before commit `seq`. `None`: what they would be made from is gone.
-    fn rows_before(&self, number: u32, name: &str, seq: u64, needed: u64) -> io::Result<Option<Rows>> {
-        let mut bases = self.bases.get(name).cloned().unwrap_or_default();
-        bases.sort_unstable();
-        let newest = bases.last().copied().unwrap_or(0).max(needed);
-        let whole = self.is_whole()?;
-        let mut start = (newest == 0 || whole).then(|| (0, Rows::new()));
-        for began in bases.into_iter().rev().filter(|began| *began < seq && (*began == newest || whole)) {
-            let read = base::read(self.fs, &self.dirs.bases.join(base::name(name, began)))?;
-            if let Some(base) = read.filter(|base| base.pipeline == name && base.began == began) {
-                start = Some((began, base.rows.into_iter().collect()));
-                break;
-            }
-        }
-        let Some((began, mut rows)) = start else { return Ok(None) };
-        for found in &self.found {
-            let ours =
-                self.state.segments.get(&found.number).is_some_and(|s| s.rows.iter().any(|(of, _)| *of == number));
-            if !ours || found.last_seq <= began {
-                continue;
-            }
-            let mut walk = Walk::new(&*found.disk, found.number, found.end, false);
-            while let Some(item) = walk.next()? {
-                let Item::Frame(Frame { header, content: Content::Commit(meta), .. }) = item else { continue };
-                let of = meta.lanes.first().is_some_and(|(of, _)| of == name);
-                if !of || header.seq <= began || header.seq >= seq {
-                    continue;
-                }
-                for row in meta.rows {
-                    match row.value {
-                        Some(value) => rows.insert(row.key, value),
-                        None => rows.remove(&row.key),
-                    };
-                }
-            }
-        }
-        Ok(Some(rows))
-    }
-
-    /// Whether the log is there from its first segment on, and none was rewritten.
-    fn is_whole(&self) -> io::Result<bool> {
-        for (found, number) in self.found.iter().zip(1..) {
-            let first = Walk::new(&*found.disk, found.number, found.end, false).next()?;
-            let kept = matches!(first, Some(Item::Frame(Frame { content: Content::Commit(_), .. })));
-            if found.number != number || kept {
-                return Ok(false);
-            }
-        }
-        Ok(!self.found.is_empty())
     }
 }
 
@@ -279,7 +228,7 @@ fn owed_members(state: &State, segment: u64, ordinals: &[u32]) -> Vec<Flight> {
 }
 
 /// " (4000 documents for logs)", or nothing if there is nothing to name.
-fn lost(state: &State, flights: &[Flight]) -> String {
+pub(super) fn lost(state: &State, flights: &[Flight]) -> String {
     let mut items: BTreeMap<&str, u64> = BTreeMap::new();
     for flight in flights {
         let index = state.lanes.get(flight.entry.lane as usize).map_or("", |lane| &lane.index);
@@ -292,52 +241,25 @@ fn lost(state: &State, flights: &[Flight]) -> String {
 impl Writer {
     /// Makes durable what was decided about damage. False: not all of it is, and the next open must see it again.
     pub(super) fn repair(&mut self, repair: Repair) -> Result<bool, StoreError> {
-        for pipeline in repair.set_back {
-            if let Some(pipeline) = self.shared.state().of(pipeline) {
-                pipeline.set_back = true;
+        for (number, seq) in repair.set_back {
+            let frontier = self.frontier;
+            if let Some(pipeline) = self.shared.state().of(number) {
+                pipeline.set_back = Some((seq, frontier));
             }
-            let written = match self.write_base(pipeline) {
-                Err(error) if no_space(&error) && self.space.drop_ballast() => self.write_base(pipeline),
-                written => written,
-            };
-            if let Err(error) = written {
+            if let Err(error) = self.keep_rows(number) {
                 tracing::error!(%error, "the rows before the damage could not be kept: the next start repeats this");
                 // It has the rows behind the damage, and must not seem to be newer than that.
                 self.view = None;
                 return Ok(false);
             }
         }
-        if let Some(view) = &self.view
-            && !rewrite_rows(view, &mut self.shared.state(), &repair.rewrite_view)
-        {
-            self.view = None;
-        }
+        self.rewrite_rows(&repair.rewrite_view);
         let mut all = true;
         for (pipeline, flights) in repair.harmed {
-            flights.iter().for_each(|flight| self.keep_copy(flight));
-            let counters = self.shared.state().of(pipeline).map(|p| p.counters);
-            let settled = flights.into_iter().map(|flight| (flight, None)).collect();
-            if let Err(Unwritten { error, .. }) =
-                self.append_surely(Draft { pipeline, settled, counters, ..Draft::default() })
-            {
-                tracing::warn!(%error, "a damaged request stays in its segment");
-                all = false;
-            }
+            let counters = self.shared.state().of(pipeline).map(|p| p.counters).unwrap_or_default();
+            all &= self.settle_damaged(pipeline, flights, counters);
         }
         self.sync()?;
         Ok(all)
     }
-}
-
-/// Lets the view begin anew with the rows of pipelines that it did not have right.
-fn rewrite_rows(view: &View, state: &mut State, pipelines: &[u32]) -> bool {
-    for number in pipelines {
-        let Some(pipeline) = state.of(*number) else { continue };
-        if let Err(error) = view.clear(&pipeline.name) {
-            tracing::error!(%error, "the store runs without sled");
-            return false;
-        }
-        pipeline.dirty = pipeline.rows.keys().copied().collect();
-    }
-    true
 }

@@ -74,9 +74,16 @@ impl Recovery<'_> {
                 Ok(true)
             }
             None if began.is_some() || needed > 0 => {
-                let why = format!("the positions of {name} are lost: their base and sled are both damaged or gone");
-                self.state.notes.insert("positions", why.clone());
-                self.state.pipelines[number as usize].parked = Some(why);
+                let why = format!(
+                    "the positions of {name} are lost: their base and sled are both damaged or gone. What is owed is \
+                     shipped, nothing more is read. To read again what its sources have, as its `start` says and under \
+                     new ids, start the agent once with --begin-anew {name}"
+                );
+                self.state.damage.push(why.clone());
+                let pipeline = &mut self.state.pipelines[number as usize];
+                pipeline.lost = Some(why);
+                // Later heads name it as well, so that nobody takes what the log has for all rows.
+                pipeline.base = Some((needed.max(began.unwrap_or(0)), 0));
                 Ok(true)
             }
             None => Ok(false),

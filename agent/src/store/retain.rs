@@ -66,14 +66,15 @@ impl Writer {
 
     pub(super) fn write_base(&self, number: u32) -> io::Result<()> {
         let began = self.frontier;
-        let (name, rows) = {
+        let (name, mut keys) = {
             let state = self.shared.state();
             let Some(pipeline) = state.pipelines.get(number as usize) else { return Ok(()) };
-            let mut rows: Vec<(u64, Box<[u8]>)> = pipeline.rows.iter().map(|(k, v)| (*k, v.clone())).collect();
-            rows.sort_unstable_by_key(|(key, _)| *key);
-            (pipeline.name.clone(), rows)
+            (pipeline.name.clone(), pipeline.rows.keys().copied().collect::<Vec<u64>>())
         };
-        let rows = rows.iter().map(|(key, value)| (*key, &**value));
+        keys.sort_unstable();
+        // One by one: a copy of them all would double what they take. Nobody but this thread changes them.
+        let value = |key| self.shared.state().pipelines.get(number as usize).and_then(|of| of.rows.get(key).cloned());
+        let rows = keys.iter().map(|key| (*key, value(key).unwrap_or_default()));
         let bytes = base::write(&*self.shared.fs, &self.shared.dirs.bases, &name, began, rows)?;
         if let Some(pipeline) = self.shared.state().of(number) {
             pipeline.base = Some((began, bytes));
@@ -217,8 +218,9 @@ fn changes(shared: &Shared, frontier: u64) -> (Changes, bool) {
     let mut left = VIEW_ROWS;
     let mut state = shared.state();
     for pipeline in &mut state.pipelines {
-        if pipeline.rows.len() > VIEW_ROWS_OF_ONE {
-            // sled would keep about 1 KB in memory for each; its base and the frames behind it have them too.
+        if pipeline.rows.len() > VIEW_ROWS_OF_ONE || pipeline.lost.is_some() {
+            // sled would keep about 1 KB in memory for each; its base and the frames behind it have them too. (Rows
+            // that are lost stay lost: what there is of them must not be taken for all.)
             changes.without_rows(&pipeline.name);
             pipeline.dirty = HashSet::new();
             continue;

@@ -187,6 +187,8 @@ pub(super) struct Walk<'a> {
 }
 
 const WINDOW: u64 = 256 << 10;
+/// Where bodies are passed over, most of a window would be.
+const WINDOW_BETWEEN_BODIES: u64 = 32 << 10;
 
 impl<'a> Walk<'a> {
     /// From the beginning to `end` (the file's length, or where its index begins).
@@ -213,7 +215,8 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         if at < self.window_at || at + len > self.window_at + self.window.len() as u64 {
-            let take = len.max(WINDOW.min(self.end - at));
+            let window = if self.bodies { WINDOW } else { WINDOW_BETWEEN_BODIES };
+            let take = len.max(window.min(self.end - at));
             self.window.resize(take as usize, 0);
             self.window_at = at;
             if let Err(error) = self.disk.read_at(at, &mut self.window) {

@@ -45,7 +45,13 @@ impl Writer {
                 self.drop_oldest(pipeline)
             }
             Op::Settle { pipeline, settled, dead, receipt } => self.settle(pipeline, settled, dead, receipt),
-            Op::Quarantine { pipeline, seq, member } => self.quarantine(pipeline, seq, member),
+            Op::Harmed { pipeline, seq, member } => self.harmed(pipeline, seq, member),
+            Op::SetBack { pipeline, reply } => self.set_back(pipeline, reply),
+            Op::BeginAnew { pipeline, rows, reply } => {
+                let begun = self.begin_anew(pipeline, rows.into_iter().collect());
+                answer(reply, begun.map_err(io_error(&self.shared.dirs.root)));
+                Ok(())
+            }
             Op::DropDead { pipeline, numbers, reply } => {
                 let result = self.shared.dead().forget(pipeline, &numbers);
                 answer(reply, result.map_err(io_error(&self.shared.dirs.dead)));
@@ -201,34 +207,6 @@ impl Writer {
         state.notify(pipeline);
     }
 
-    /// Counts a damaged member and settles it: its bytes can't be sent.
-    fn quarantine(&mut self, pipeline: u32, seq: u64, member: u16) -> Result<(), StoreError> {
-        let (flight, counters) = {
-            let mut state = self.shared.state();
-            let Some(flight) = state.flight(seq, member) else { return Ok(()) };
-            let items = state.owed_items(&flight);
-            let index =
-                state.lanes.get(flight.entry.lane as usize).map_or_else(|| "".into(), |lane| lane.index.clone());
-            let Some(pipeline) = state.of(pipeline) else { return Ok(()) };
-            pipeline.counters.quarantined_items += items;
-            let (name, all) = (&pipeline.name, pipeline.counters.quarantined_items);
-            let (segment, counters) = (flight.segment, pipeline.counters);
-            let note = format!(
-                "{name}: {all} documents can't be sent: their stored bytes are damaged; the last were {items} for \
-                 {index} in segment {segment}"
-            );
-            state.notes.insert("quarantine", note);
-            (flight, counters)
-        };
-        self.keep_copy(&flight);
-        let settled = vec![(flight, None)];
-        let draft = Draft { pipeline, settled, counters: Some(counters), ..Draft::default() };
-        if let Err(Unwritten { error, .. }) = self.append_surely(draft) {
-            tracing::warn!(%error, "a damaged request stays in its segment");
-        }
-        Ok(())
-    }
-
     pub(super) fn keep_copy(&self, flight: &Flight) {
         let (segment, offset) = (flight.segment, flight.entry.offset);
         let to = self.shared.dirs.quarantine.join(format!("{segment:08}-{offset}.member"));
@@ -279,10 +257,14 @@ impl Writer {
             let flights = match found {
                 Ok(flights) if flights.is_empty() => return Ok(()),
                 Ok(flights) => flights,
-                Err(segment) => {
-                    self.shared.load(segment)?;
-                    continue;
-                }
+                Err(segment) => match self.shared.load(segment) {
+                    Ok(()) => continue,
+                    Err(error @ StoreError::Gone(_)) => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%error, "what is oldest can't be dropped now");
+                        return Ok(());
+                    }
+                },
             };
             let dropping = flights.iter().map(|f| u64::from(f.entry.gzip_len)).sum::<u64>();
             let counters = {

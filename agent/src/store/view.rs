@@ -104,15 +104,19 @@ impl View {
         self.file.sync_data().map_err(|e| e.to_string())
     }
 
-    /// Removes all rows of a pipeline.
-    pub(super) fn clear(&self, pipeline: &str) -> Result<(), String> {
+    /// Removes all rows of a pipeline, whole. Until the next changes that go up to a sequence, the view says of no
+    /// pipeline that it has all rows: this may be durable long before those. The log was durable up to `frontier`.
+    pub(super) fn clear(&self, pipeline: &str, frontier: u64) -> Result<(), String> {
         let prefix = [pipeline.as_bytes(), b"\0"].concat();
         caught(|| {
-            self.db.remove([LARGE, pipeline.as_bytes()].concat())?;
+            let mut changes = Changes::default();
+            changes.reached(frontier);
+            changes.0.remove(APPLIED);
+            changes.0.remove([LARGE, pipeline.as_bytes()].concat());
             for key in self.db.scan_prefix(&prefix).keys() {
-                self.db.remove(key?)?;
+                changes.0.remove(key?);
             }
-            Ok(())
+            self.db.apply_batch(changes.0)
         })
     }
 }

@@ -320,6 +320,18 @@ fn an_answer_that_is_none_says_nothing_about_any_document() {
     }
 }
 
+#[test]
+fn an_answer_of_something_else_is_quoted() {
+    let page = format!("<!DOCTYPE html>\n<title>Kibana</title>{}", "x".repeat(1000));
+    let answer = judge(&reply(200, page), &[Sent { items: 2, before: true }], Timestamp(0));
+    let Answer::Whole(Whole::Retry { reason, .. }) = answer else { panic!("{answer:?}") };
+    assert!(
+        reason.starts_with("the answer can't be read: it is no JSON object: <!DOCTYPE html> <title>Kibana"),
+        "{reason}"
+    );
+    assert!(reason.len() < 300, "{reason}");
+}
+
 /// `true` if the answer claims that a document arrived.
 fn claims_done(answer: &Answer) -> bool {
     match answer {

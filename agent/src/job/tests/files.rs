@@ -3,6 +3,11 @@
 use super::*;
 use crate::plan::{Auth, SecretSource, SourcePlan};
 
+fn load(path: &Path) -> Result<JobPlan, Problems> {
+    let (plan, problems) = super::load(path);
+    problems.refuse_or(plan)
+}
+
 fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();

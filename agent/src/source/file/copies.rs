@@ -15,7 +15,8 @@ use super::look::{name_of, open};
 use super::recognise::{MEANINGFUL, common_prefix};
 use super::rows::Kind;
 use super::stat::Stat;
-use super::table::{Open, Slot, State, Tracked};
+use super::table::Slot;
+use super::tracked::{Open, State, Tracked};
 use crate::record::GapReason;
 
 /// So many files of the folder are compared with the source whose content is looked for.

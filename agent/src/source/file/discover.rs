@@ -7,18 +7,25 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
+
 use super::FileSource;
 use super::stat::Stat;
-use super::table::{Slot, State};
+use super::table::Slot;
+use super::tracked::State;
 use crate::record::Timestamp;
 
 /// Two changes within this may leave the same modification time.
 const GRAIN_NS: i64 = 100_000_000;
+/// So many things that are no files are named in the log.
+const MOST_SAID: usize = 1000;
 
 /// What is known of the folders that were listed.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
     known: HashMap<PathBuf, Folder>,
+    /// What has a wanted name and is no file.
+    pub(super) no_files: HashSet<PathBuf>,
     rescans: u64,
 }
 
@@ -103,6 +110,8 @@ impl FileSource {
                 } else {
                     self.entry_seen(&path, entry.ino());
                 }
+            } else {
+                self.name_seen(&path);
             }
         }
         let settled = mtime + GRAIN_NS < listed_at;
@@ -139,12 +148,22 @@ impl FileSource {
                     self.walk(path, true, &mut HashSet::new());
                 }
             }
-            Ok(_) => {}
+            Ok(stat) => self.no_file(path, stat.kind),
             Err(_) => {
                 if self.folders.known.contains_key(path) {
                     self.missing_folder(path);
                 }
             }
+        }
+    }
+
+    /// A pipe, a socket or a device has a wanted name: it is left alone, which is said once.
+    fn no_file(&mut self, path: &Path, kind: FileType) {
+        if self.globs.wants(path)
+            && self.folders.no_files.len() < MOST_SAID
+            && self.folders.no_files.insert(path.into())
+        {
+            tracing::warn!(path = %path.display(), ?kind, "not a file: it is not followed");
         }
     }
 

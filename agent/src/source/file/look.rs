@@ -11,7 +11,8 @@ use rustix::io::Errno;
 use super::fingerprint;
 use super::rows::Kind;
 use super::stat::Stat;
-use super::table::{Open, Slot, State, Tick};
+use super::table::Slot;
+use super::tracked::{Open, State, Tick};
 use super::{FileSource, REMEMBER_S};
 use crate::record::GapReason;
 
@@ -339,6 +340,11 @@ impl FileSource {
     pub(super) fn finish(&mut self, slot: Slot, reason: GapReason) {
         let entry = self.table.get(slot);
         let (from, owed) = (entry.position.offset, entry.owed());
+        let compressed = entry.kind == Kind::Gzip && owed > entry.known.saturating_sub(from);
+        let reason = match reason {
+            GapReason::Vanished if compressed => GapReason::VanishedCompressed,
+            reason => reason,
+        };
         self.gap(slot, from, owed, reason);
         self.close(slot);
         self.table.forget_identity(slot);

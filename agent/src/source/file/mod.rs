@@ -21,6 +21,7 @@ mod stat;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tracked;
 mod watch;
 
 use std::collections::{HashSet, VecDeque};
@@ -36,7 +37,8 @@ use discover::{Folders, Sought};
 use globs::Globs;
 use rows::{COUNTERS, Counters, Kind, Stored};
 use schedule::Looks;
-use table::{Slot, State, Table, Tick, Tracked};
+use table::{Slot, Table};
+use tracked::{State, Tick, Tracked};
 use watch::Watch;
 
 /// So many descriptors are held open; files beyond are opened for their turn.
@@ -99,7 +101,25 @@ impl FileSource {
         once: bool,
         metrics: PipelineMetrics,
     ) -> Result<FileSource, SourceError> {
-        let waker = Waker::default();
+        FileSource::open_for(plan, rows, once, metrics, Waker::default())
+    }
+
+    /// Begins anew with other rows; whoever can wake this source still can.
+    pub(super) fn set_back(&mut self, rows: Vec<(u64, Box<[u8]>)>) -> Result<(), SourceError> {
+        let (metrics, waker) = (self.metrics.clone(), self.waker.clone());
+        let mut source = FileSource::open_for(&self.plan, rows, self.once, metrics, waker)?;
+        (source.read, source.spare) = (self.read, std::mem::take(&mut self.spare));
+        *self = source;
+        Ok(())
+    }
+
+    fn open_for(
+        plan: &FilePlan,
+        rows: Vec<(u64, Box<[u8]>)>,
+        once: bool,
+        metrics: PipelineMetrics,
+        waker: Waker,
+    ) -> Result<FileSource, SourceError> {
         let mut source = FileSource {
             globs: Globs::compile(&plan.paths, &plan.exclude)?,
             watch: Watch::open(plan.watch && !once, waker.clone()),

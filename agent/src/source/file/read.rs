@@ -13,7 +13,8 @@ use super::fingerprint::{self, HEAD, Print, TAIL};
 use super::gzip;
 use super::rows::Kind;
 use super::schedule::ACTIVE;
-use super::table::{Slot, State, Tick};
+use super::table::Slot;
+use super::tracked::{State, Tick};
 use super::{FileSource, SPARE};
 use crate::record::{Chunk, GapReason, Mode, Piece};
 use crate::source::emit::{account, add_gap};
@@ -252,7 +253,7 @@ impl FileSource {
     }
 }
 
-fn entry_waits(entry: &super::table::Tracked) -> bool {
+fn entry_waits(entry: &super::tracked::Tracked) -> bool {
     entry.examined > entry.position.offset
 }
 

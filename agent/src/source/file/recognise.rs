@@ -13,7 +13,8 @@ use super::fingerprint;
 use super::gzip;
 use super::rows::Kind;
 use super::stat::Stat;
-use super::table::{Slot, State, Tick, Tracked};
+use super::table::Slot;
+use super::tracked::{State, Tick, Tracked};
 
 /// So many new files are decided on in one look.
 const MOST_DECIDED: usize = 2048;

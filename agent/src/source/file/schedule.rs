@@ -6,7 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::table::{Slot, Table, Tick};
+use super::table::{Slot, Table};
+use super::tracked::Tick;
 
 /// Distance between looks at a file that has just grown.
 pub(super) const ACTIVE: u32 = 20;

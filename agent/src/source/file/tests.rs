@@ -7,3 +7,4 @@ mod owed;
 mod random;
 mod rig;
 mod rotation;
+mod watching;

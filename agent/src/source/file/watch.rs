@@ -111,6 +111,10 @@ impl Watch {
         let mut inbox = lock(&self.inbox);
         if wanted {
             inbox.active.remove(&table::hash(place));
+            // A first scan makes every file active once.
+            if inbox.active.len() < inbox.active.capacity() / 8 {
+                inbox.active.shrink_to_fit();
+            }
         } else {
             inbox.active.insert(table::hash(place));
         }

@@ -201,3 +201,21 @@ fn rows_too_large_for_sled_come_back() {
     assert_eq!((rows.len(), store.health().degraded), (2, Vec::<String>::new()));
     close(&store);
 }
+
+#[test]
+fn thousands_of_rows_are_there_after_lives_in_which_nothing_happened() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open_now(dir.path());
+    let app = door(&store);
+    // So much that a base is written.
+    let large = |key| Row { key, value: Some(vec![7; 1000].into()) };
+    durable(commit(&app, Commit { rows: (0..5000).map(large).collect(), ..Commit::default() }));
+    wait_for("a base", || std::fs::read_dir(dir.path().join("bases")).is_ok_and(|d| d.count() > 0));
+    close(&store);
+    for life in 1..=4 {
+        let store = open_now(dir.path());
+        let app = door(&store);
+        assert_eq!((app.rows().len(), app.room()), (5000, crate::store::Room::Yes), "life {life}");
+        close(&store);
+    }
+}

@@ -44,6 +44,31 @@ fn drop_oldest_drops_nothing_in_flight_and_counts_what_it_drops() {
 }
 
 #[test]
+fn drop_oldest_goes_on_when_all_that_is_old_is_handed_out() {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let options = Options { durability: Durability::Always, ..options(dir.path()) };
+    let store = Store::open(options).expect("the store opens");
+    let app = store.pipeline("app", &buffer(500_000, WhenFull::DropOldest)).expect("a pipeline");
+    (1..=100).for_each(|n| durable(commit(&app, step("logs", n, 5000))));
+    assert!(store.health().segments > 4, "most of it lies in sealed segments");
+    let (old, flying) = numbers(&app, "logs");
+    assert_eq!(old.len(), 100);
+    for n in 101..=200 {
+        durable(commit(&app, step("logs", n, 5000)));
+        assert_eq!(app.room(), Room::Yes);
+    }
+    // There is no room but that of what flies, so each had to go when the next came.
+    let (kept, last) = numbers(&app, "logs");
+    assert_eq!((app.counters().dropped_items, kept), (990, vec![200]));
+    settle(&app, &flying);
+    settle(&app, &last);
+    (201..=205).for_each(|n| durable(commit(&app, step("logs", n, 5000))));
+    assert_eq!(numbers(&app, "logs").0, (201..=205).collect::<Vec<_>>());
+    assert_eq!((app.counters().dropped_items, row_value(&app, 1)), (990, Some(205)));
+    close(&store);
+}
+
+#[test]
 fn drop_newest_keeps_the_position_and_counts_what_was_not_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
@@ -242,4 +267,24 @@ fn a_disk_that_keeps_failing_stops_the_store_and_acknowledges_nothing() {
     wait_for("the store to stop", || matches!(app.commit(Commit::default()), Err(StoreError::Stopped)));
     assert!(store.health().degraded.iter().any(|line| line.contains("stopped")));
     assert!(app.lanes().is_empty());
+}
+
+#[test]
+fn nothing_becomes_durable_after_a_commit_before_it_could_not() {
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+    let sim = Sim::default();
+    let store = open_on(&sim, dir.path(), |o| (o.durability, o.segment_bytes) = (Durability::Group, 12 << 10));
+    let app = door(&store);
+    // The first step waits for its sync; the second needs a new segment, before which that sync fails, and so does
+    // the rescue. Then the disk works again.
+    sim.fail_syncs(2);
+    let receipts: Vec<Receipt> = (1..=3).map_while(|n| app.commit(step("logs", n, 13_000)).ok()).collect();
+    assert!(receipts.into_iter().all(|receipt| !matches!(receipt.blocking_recv(), Ok(Ok(())))));
+    wait_for("the store to stop", || store.failure().is_some());
+    close(&store);
+    let store = open_on(&sim.after_kill(), dir.path(), |_| {});
+    let app = door(&store);
+    let (found, last) = (numbers(&app, "logs").0, row_value(&app, 1).unwrap_or(0));
+    assert_eq!(found, (1..=last).collect::<Vec<_>>(), "a position without what came before it");
+    close(&store);
 }

@@ -133,3 +133,32 @@ fn a_full_quota_is_said_and_comes_back_with_settlements() {
     assert_eq!(app.room(), Room::Yes);
     close(&store);
 }
+
+#[test]
+fn a_data_directory_that_is_removed_is_told_as_that_and_nothing_more_is_acknowledged() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let root = dir.path().join("data");
+    let store = open(&root);
+    let app = door(&store);
+    durable(commit(&app, step("logs", 1, 5000)));
+    let owed = app.next("logs", ALL).expect("readable");
+    std::fs::remove_dir_all(&root).expect("removed");
+    let gone = app.read(&owed[0]).expect_err("its file is gone");
+    assert!(matches!(&gone, StoreError::Gone(of) if *of == root), "{gone}");
+    let refused =
+        |n| app.commit(step("logs", n, 5000)).map_or(true, |receipt| !matches!(receipt.blocking_recv(), Ok(Ok(()))));
+    assert!(refused(2));
+    wait_for("the store to stop", || store.failure().is_some());
+    let why = store.failure().expect("it has stopped");
+    assert!(why.contains(&root.display().to_string()) && why.contains("removed"), "{why}");
+    assert_eq!(store.health().degraded, [format!("the store has stopped: {why}")]);
+    assert_eq!(app.counters(), Default::default());
+    // One that was put in its place is not written to either.
+    let store = open(&root);
+    let app = door(&store);
+    std::fs::rename(&root, dir.path().join("moved")).expect("moved");
+    let other = open(&root);
+    drop(app.commit(step("logs", 3, 5000)));
+    wait_for("the store to stop", || store.failure().is_some());
+    close(&other);
+}

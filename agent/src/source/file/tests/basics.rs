@@ -163,3 +163,15 @@ fn many_files_share_the_budget_by_bytes() {
     assert_eq!(rig.records.len(), 20 * 20_000);
     rig.now += Duration::from_secs(1);
 }
+
+#[test]
+fn what_is_no_file_is_left_alone_and_named_once() {
+    let mut rig = Rig::new(&["*.log"]);
+    let _socket = std::os::unix::net::UnixListener::bind(rig.path("socket.log")).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(rig.path("socket.other")).unwrap();
+    rig.write("a.log", Rig::lines(0, 10));
+    rig.run(2_000);
+    rig.assert_lines(10);
+    let source = rig.source.as_ref().unwrap();
+    assert_eq!(source.folders.no_files.iter().collect::<Vec<_>>(), [&rig.path("socket.log")]);
+}

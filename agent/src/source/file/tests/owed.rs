@@ -133,3 +133,20 @@ fn what_a_copy_shipped_as_its_own_source_lacks_is_counted() {
     rig.run(30_000);
     assert_eq!((rig.records.len(), rig.sources(), rig.lost()), (30, vec![1, 2], 3000));
 }
+
+#[test]
+fn a_compressed_file_that_vanishes_unread_says_that_its_bytes_are_compressed_ones() {
+    let mut rig = Rig::new(&["*.gz"]);
+    rig.budget = 0;
+    rig.poll();
+    // So many files are to be read that this one is not held open.
+    rig.source.as_mut().unwrap().most_open = 0;
+    rig.write("x", Rig::lines(0, 1000));
+    rig.gzip("x", "x.gz");
+    rig.run(20_000);
+    let size = std::fs::metadata(rig.path("x.gz")).unwrap().len();
+    rig.delete("x.gz");
+    rig.run(20_000);
+    assert_eq!((rig.lost(), rig.gaps.len()), (size, 1));
+    assert_eq!(rig.gaps[0].reason, GapReason::VanishedCompressed);
+}
