@@ -3,6 +3,8 @@
 //! Promises: what is handed on is exactly as long as the service said, holds as many groups as it said and can be
 //! read to its end; nothing is decompressed beyond that length. Pure.
 
+use std::ops::Range;
+
 use super::error::SlsError;
 use crate::record::{gzip, log_group};
 
@@ -27,6 +29,8 @@ pub(super) struct Piece {
     pub(super) first: u64,
     pub(super) groups: u64,
     pub(super) logs: u64,
+    /// When the service received the last group, unix seconds, if it says so.
+    pub(super) received: Option<i64>,
     pub(super) data: Vec<u8>,
 }
 
@@ -74,39 +78,42 @@ fn unusable(why: String) -> SlsError {
     SlsError::Unusable(why)
 }
 
-/// Cuts checked groups into pieces of about `bytes`, without those from cursor `end` on. `first` is the cursor of the
-/// first group.
-pub(super) fn cut(data: Vec<u8>, first: u64, bytes: usize, end: Option<u64>) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut piece = Piece { first, groups: 0, logs: 0, data: Vec::new() };
-    let (mut from, mut to) = (0, 0);
+/// Cuts checked groups into pieces of about `bytes`: those with cursors in `keep`. `first` is the cursor of the first
+/// group.
+pub(super) fn cut(data: Vec<u8>, first: u64, bytes: usize, keep: &Range<u64>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut open: Option<(Piece, Range<usize>)> = None;
+    let mut from = 0;
     for (cursor, (border, group)) in (first..).zip(log_group::groups(&data)) {
-        if end.is_some_and(|end| cursor >= end) {
-            break;
+        let at = std::mem::replace(&mut from, border);
+        if !keep.contains(&cursor) {
+            continue;
         }
-        if piece.groups > 0 && border - from > bytes {
-            close(&mut pieces, &mut piece, &data[from..to], cursor);
-            from = to;
+        if open.as_ref().is_some_and(|(_, span)| border - span.start > bytes) {
+            pieces.extend(open.take().map(|(piece, span)| closed(piece, &data[span])));
         }
+        let empty = Piece { first: cursor, groups: 0, logs: 0, received: None, data: Vec::new() };
+        let (piece, span) = open.get_or_insert((empty, at..at));
+        span.end = border;
         piece.groups += 1;
         piece.logs += group.logs().count() as u64;
-        to = border;
+        piece.received = received(&group).or(piece.received);
     }
-    if piece.groups > 0 && pieces.is_empty() && to == data.len() {
-        piece.data = data; // the common case: nothing to cut
-        return vec![piece];
-    }
-    if piece.groups > 0 {
-        close(&mut pieces, &mut piece, &data[from..to], 0);
+    match open {
+        // the common case: nothing to cut, nothing to copy
+        Some((piece, span)) if span == (0..data.len()) => pieces.push(Piece { data, ..piece }),
+        Some((piece, span)) => pieces.push(closed(piece, &data[span])),
+        None => {}
     }
     pieces
 }
 
-fn close(pieces: &mut Vec<Piece>, piece: &mut Piece, data: &[u8], next: u64) {
-    let next = Piece { first: next, groups: 0, logs: 0, data: Vec::new() };
-    let mut done = std::mem::replace(piece, next);
-    done.data = data.to_vec();
-    pieces.push(done);
+fn closed(piece: Piece, data: &[u8]) -> Piece {
+    Piece { data: data.to_vec(), ..piece }
+}
+
+fn received(group: &log_group::LogGroup<'_>) -> Option<i64> {
+    std::str::from_utf8(group.tag(b"__receive_time__")?).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -117,7 +124,7 @@ mod tests {
     fn list(groups: usize) -> Vec<u8> {
         let mut list = Vec::new();
         for _ in 0..groups {
-            write::group("t", "s", &[], &[(1, None, &[(b"k", b"a value that is some bytes long")])], &mut list);
+            write::group("t", "s", &[("__receive_time__", "77")], &[(1, None, &[(b"k", b"a value that is some bytes long")])], &mut list);
         }
         list
     }
@@ -172,25 +179,27 @@ mod tests {
     fn pieces_together_are_the_whole_and_know_their_cursors() {
         let raw = list(20);
         let one = raw.len() / 20;
-        let pieces = cut(raw.clone(), 100, one * 3, None);
+        let pieces = cut(raw.clone(), 100, one * 3, &(0..u64::MAX));
         assert_eq!(pieces.iter().flat_map(|piece| piece.data.clone()).collect::<Vec<u8>>(), raw);
         let mut next = 100;
         for piece in &pieces {
-            assert_eq!(piece.first, next);
+            assert_eq!((piece.first, piece.received), (next, Some(77)));
             assert_eq!(log_group::check(&piece.data).unwrap().groups, piece.groups);
             next += piece.groups;
         }
         assert_eq!((next, pieces.len()), (120, 7));
-        assert_eq!(cut(raw.clone(), 100, 1 << 20, None).len(), 1);
+        assert_eq!(cut(raw.clone(), 100, 1 << 20, &(0..u64::MAX)).len(), 1);
     }
 
     #[test]
-    fn what_lies_behind_the_end_is_left_out() {
+    fn what_lies_before_or_behind_is_left_out() {
         let raw = list(20);
         let groups = |pieces: Vec<Piece>| pieces.iter().map(|piece| piece.groups).sum::<u64>();
-        assert_eq!(groups(cut(raw.clone(), 100, 1 << 20, Some(107))), 7);
-        assert_eq!(groups(cut(raw.clone(), 100, 10, Some(107))), 7);
-        assert_eq!(cut(raw.clone(), 100, 10, Some(100)), []);
-        assert_eq!(groups(cut(raw, 100, 10, Some(500))), 20);
+        assert_eq!(groups(cut(raw.clone(), 100, 1 << 20, &(0..107))), 7);
+        assert_eq!(groups(cut(raw.clone(), 100, 10, &(103..107))), 4);
+        assert_eq!(cut(raw.clone(), 100, 10, &(0..100)), []);
+        let late = cut(raw.clone(), 100, 1 << 20, &(118..500));
+        assert_eq!((late[0].first, late[0].groups, log_group::check(&late[0].data).unwrap().groups), (118, 2, 2));
+        assert_eq!(groups(cut(raw, 100, 10, &(0..500))), 20);
     }
 }
