@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
 pub mod agent; //         the real binary: start, kill -9, stop, look at its memory
+mod answer_body; //       answers that are slow or end too early
 pub mod binaries; //      builds it once
 pub mod ctl; //           splashctl against a running agent
 pub mod endpoint; //      an Elasticsearch that can be told to answer anything
+pub mod logstore; //      an Aliyun Log Service, likewise
 pub mod null_endpoint; // a very cheap one that only counts, for benches
 pub mod oracle; //        every line written against every document accepted
 pub mod process; //       memory and processor time of a process, from /proc

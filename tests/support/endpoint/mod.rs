@@ -4,7 +4,6 @@
 //! as the real one does. It promises nothing about mappings, search or replication.
 
 mod answer;
-mod body;
 mod documents;
 mod routes;
 mod script;

@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 use hyper::{Request, Response, header};
 use serde_json::{Value, json};
 
-use super::body::AnswerBody;
 use super::script::{Bulk, Reply};
 use super::{Call, Logged, State, answer};
+use crate::answer_body::AnswerBody;
 
 type Answer = Response<AnswerBody>;
 

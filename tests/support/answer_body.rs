@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 
 /// Bytes to be answered: at once, a byte at a time, or only up to a place.
 #[derive(Debug)]
-pub(super) struct AnswerBody {
+pub(crate) struct AnswerBody {
     rest: Bytes,
     /// Bytes that are announced and never sent.
     withheld: u64,
@@ -20,19 +20,27 @@ pub(super) struct AnswerBody {
 }
 
 impl AnswerBody {
-    pub(super) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
         AnswerBody { rest: bytes.into(), withheld: 0, pause: None, sleep: None }
     }
 
-    pub(super) fn trickled(bytes: impl Into<Bytes>, pause: Duration) -> AnswerBody {
+    pub(crate) fn trickled(bytes: impl Into<Bytes>, pause: Duration) -> AnswerBody {
         AnswerBody { pause: Some(pause), ..AnswerBody::whole(bytes) }
     }
 
     /// All but the last byte, then the connection is cut.
-    pub(super) fn cut(bytes: impl Into<Bytes>) -> AnswerBody {
+    pub(crate) fn cut(bytes: impl Into<Bytes>) -> AnswerBody {
+        let bytes = bytes.into();
+        let kept = bytes.len().saturating_sub(1);
+        AnswerBody::cut_at(bytes, kept)
+    }
+
+    /// The first `kept` bytes of an answer that is announced whole (or one byte longer, to be cut at all), then the
+    /// connection is cut.
+    pub(crate) fn cut_at(bytes: impl Into<Bytes>, kept: usize) -> AnswerBody {
         let mut body = AnswerBody::whole(bytes);
-        body.rest.truncate(body.rest.len().saturating_sub(1));
-        body.withheld = 1;
+        body.withheld = (body.rest.len().saturating_sub(kept) as u64).max(1);
+        body.rest.truncate(kept);
         body
     }
 }

@@ -1,0 +1,1 @@
+//! The server itself, held against the reference and over real HTTP.
