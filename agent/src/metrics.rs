@@ -36,6 +36,10 @@ pub(crate) struct PipelineMetrics {
     /// Bytes that a source had and that can't be read any more.
     pub(crate) gap_bytes: Counter,
     pub(crate) nul_bytes: Counter,
+    /// Log groups that Log Service deleted before they were read.
+    pub(crate) expired_groups: Counter,
+    /// Waits of a shard because a quota of Log Service was used up.
+    pub(crate) quota_waits: Counter,
     pub(crate) long_lines: Counter,
     pub(crate) partial_lines: Counter,
     pub(crate) invalid_utf8_records: Counter,
@@ -79,6 +83,8 @@ const COUNTS: &[Row<Counter>] = &[
     ("read_bytes", "bytes read from the source", |m| &mut m.read_bytes),
     ("read_records", "records read from the source", |m| &mut m.read_records),
     ("gap_bytes", "bytes the source had that can't be read any more", |m| &mut m.gap_bytes),
+    ("expired_groups", "log groups that the service deleted before they were read", |m| &mut m.expired_groups),
+    ("quota_waits", "waits because a quota of the service was used up", |m| &mut m.quota_waits),
     ("nul_bytes", "NUL bytes of holes passed over", |m| &mut m.nul_bytes),
     ("long_lines", "lines longer than max_line_bytes", |m| &mut m.long_lines),
     ("partial_lines", "lines shipped before their newline was seen", |m| &mut m.partial_lines),

@@ -16,11 +16,12 @@ use super::query_stage::{QueryError, QueryStage};
 use super::state_log::StateLog;
 use super::upserts::Upserts;
 use super::versions::{OWN_ROWS, Versions, outlives_reset, step_of};
+use crate::encode::SHARED;
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
 use crate::record::{Row, SourceId, Timestamp};
-use crate::source::{self, Source};
+use crate::source::{self, Reader, Source};
 use crate::store::{self, Commit, Store, StoreError};
 
 /// Where a script sends nothing to a cluster, rows wait as long as they do by default.
@@ -77,10 +78,12 @@ impl Site<'_> {
         if self.settings.begin_anew.contains(&plan.id) {
             begin_anew(&plan.id, &door)?;
         }
-        let opened = Source::open(&plan.source, door.rows(), self.settings.once, metrics.clone());
+        let agent = self.store.agent_id();
+        let reader = Reader { agent: &agent, job: &plan.id };
+        let opened = Source::open(&plan.source, door.rows(), self.settings.once, reader, metrics.clone());
         let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
         let work = Work::Lines(Box::new(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone())));
-        let once = self.settings.once || matches!(plan.source, SourcePlan::Stdin(_));
+        let once = self.settings.once || plan.source.ends();
         let sink = BuiltSink {
             plan: plan.sink.clone(),
             delivery: Arc::new(self.remembered(&plan.id, &plan.id)?),
@@ -109,7 +112,7 @@ impl Site<'_> {
         let (own, rows): (Rows, Rows) =
             door.rows().into_iter().partition(|(key, _)| source::place(SourceId(*key)) == OWN_ROWS);
         let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
-        let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
+        let outputs = Arc::new(Outputs::new(plan, &reader_of(plan, &self.store.agent_id())));
         let stage = if program.stateful() {
             let opened = QueryStage::open(
                 plan,
@@ -125,14 +128,19 @@ impl Site<'_> {
             None
         };
         let upserts = stage.as_ref().map(|stage| stage.upserts());
-        let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
-        let source = match Source::open_all(&sources, rows, self.settings.once, metrics.clone()) {
+        let mut sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
+        if stage.is_some() {
+            sources.iter_mut().for_each(SourcePlan::keep_whole);
+        }
+        let agent = self.store.agent_id();
+        let reader = Reader { agent: &agent, job: &plan.id };
+        let source = match Source::open_all(&sources, rows, self.settings.once, reader, metrics.clone()) {
             Ok(source) => source,
             Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
         };
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
-        let once = self.settings.once || sources.iter().all(|source| matches!(source, SourcePlan::Stdin(_)));
+        let once = self.settings.once || sources.iter().all(SourcePlan::ends);
         let work = Work::Query(Box::new(QueryCodec::new(plan, program, outputs, self.host, metrics.clone())));
         let sinks = match self.query_sinks(plan, &door, upserts.as_ref()) {
             Ok(sinks) => sinks,
@@ -195,6 +203,12 @@ impl Site<'_> {
             metrics,
         }
     }
+}
+
+/// Who stands in the ids of rows that have no key: nobody, where several agents read the same.
+fn reader_of(plan: &QueryPlan, agent: &str) -> String {
+    let shared = plan.tables.iter().all(|table| matches!(table.source, SourcePlan::Sls(_)));
+    if shared { SHARED.to_owned() } else { agent.to_owned() }
 }
 
 struct Parts {

@@ -9,13 +9,14 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::arrivals::Arrivals;
 use super::codec::{Batch, Encoded, Pool, Work};
 use super::notices::Notices;
 use super::query_outputs::print;
 use super::query_stage::QueryStage;
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
-use crate::record::{Chunk, Refused, Row, Step, Timestamp};
+use crate::record::{Chunk, Piece, Refused, Row, Step, Timestamp, log_group};
 use crate::source::{Source, SourceError, Waker};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
@@ -98,13 +99,23 @@ struct Running {
     gathered: Gathered,
     /// Batches with the workers, oldest first.
     waiting: VecDeque<Waiting>,
-    /// Commits that are not durable yet, with the query's steps, oldest first.
-    receipts: VecDeque<(Receipt, u64)>,
+    /// Commits that are not durable yet, oldest first.
+    receipts: VecDeque<Committed>,
+    arrivals: Arrivals,
     /// Compressed bytes for each byte of lines, as the last batch of a telling size had it.
     ratio: f64,
     notices: Notices,
     /// Going back is not tried before this.
     set_back_due: Instant,
+}
+
+/// A commit that is not durable yet.
+struct Committed {
+    receipt: Receipt,
+    /// The query's step.
+    step: u64,
+    /// Of the source, if it wants to know what becomes of them.
+    rows: Vec<Row>,
 }
 
 /// A batch that the workers have.
@@ -124,12 +135,14 @@ impl Ingest {
     pub(super) fn run(self) -> Result<(), IngestError> {
         let waker = self.source.waker();
         let notices = Notices::new(self.job.clone());
+        let arrivals = Arrivals::new(&self.source, &self.door);
         let mut running = Running {
             ingest: self,
             waker,
             gathered: Gathered::default(),
             waiting: VecDeque::new(),
             receipts: VecDeque::new(),
+            arrivals,
             ratio: 1.0,
             notices,
             set_back_due: Instant::now(),
@@ -149,6 +162,8 @@ impl Ingest {
             } else if running.is_over() {
                 running.rest()?;
                 if !running.wait_for_damage() {
+                    running.arrivals.look_now(running.delivered(), &mut running.ingest.source, &running.ingest.door);
+                    running.ingest.source.close();
                     return Ok(());
                 }
             }
@@ -211,7 +226,7 @@ impl Running {
             && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
         let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
         if let Ok(mut parked) = signals.parked.lock() {
-            *parked = full;
+            *parked = full.or_else(|| self.ingest.source.parked());
         }
         signals.settled.store(settled, Ordering::Release);
     }
@@ -222,7 +237,8 @@ impl Running {
             let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
             until = until.min(since + linger);
         }
-        if !room || !self.receipts.is_empty() || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
+        let owed = !self.receipts.is_empty() || self.arrivals.some();
+        if !room || owed || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             until = until.min(now + ROOM_LOOK);
         }
         if self.ingest.query.is_some() {
@@ -309,7 +325,13 @@ impl Running {
         let mut rows = batch.rows;
         rows.extend(self.ingest.versions.row());
         let commit = Commit { members: ready.members, rows, dead: ready.dead };
-        self.receipts.push_back((self.ingest.door.commit(commit)?, 0));
+        self.hand_in(commit, 0)
+    }
+
+    fn hand_in(&mut self, commit: Commit, step: u64) -> Result<(), IngestError> {
+        let rows = self.arrivals.of(&commit.rows);
+        let receipt = self.ingest.door.commit(commit)?;
+        self.receipts.push_back(Committed { receipt, step, rows });
         Ok(())
     }
 
@@ -325,26 +347,33 @@ impl Running {
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
         let (commit, step) = stage.step(now)?;
-        self.receipts.push_back((self.ingest.door.commit(commit)?, step));
-        Ok(())
+        self.hand_in(commit, step)
     }
 
     fn look_at_receipts(&mut self) -> Result<(), IngestError> {
         use tokio::sync::oneshot::error::TryRecvError;
-        while let Some((receipt, step)) = self.receipts.front_mut() {
-            let (durable, step) = match receipt.try_recv() {
-                Ok(durable) => (durable, *step),
-                Err(TryRecvError::Empty) => return Ok(()),
+        while let Some(committed) = self.receipts.front_mut() {
+            let durable = match committed.receipt.try_recv() {
+                Ok(durable) => durable,
+                Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
             };
-            self.receipts.pop_front();
-            self.durable(durable, step)?;
+            if let Some(Committed { step, rows, .. }) = self.receipts.pop_front() {
+                self.durable(durable, step, rows)?;
+            }
         }
+        self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
         Ok(())
     }
 
-    fn durable(&mut self, durable: Result<(), StoreError>, step: u64) -> Result<(), IngestError> {
+    /// Up to which step all of a query's results have arrived, apart from those that lie in the store.
+    fn delivered(&self) -> Option<u64> {
+        self.ingest.query.as_ref().map(|stage| stage.upserts().delivered())
+    }
+
+    fn durable(&mut self, durable: Result<(), StoreError>, step: u64, rows: Vec<Row>) -> Result<(), IngestError> {
         durable?;
+        self.arrivals.durable(rows, step, &mut self.ingest.source, &self.ingest.door);
         match &mut self.ingest.query {
             Some(stage) => Ok(stage.durable(step)?),
             None => Ok(()),
@@ -368,7 +397,10 @@ impl Running {
     /// Reads on from before what is damaged. All that was read is committed.
     fn set_back(&mut self) -> Result<(), IngestError> {
         match self.ingest.door.set_back() {
-            Ok(true) => self.ingest.source.set_back(self.ingest.door.rows())?,
+            Ok(true) => {
+                self.ingest.source.set_back(self.ingest.door.rows())?;
+                self.arrivals.begin_again(&self.ingest.door);
+            }
             Ok(false) => {}
             Err(error @ StoreError::Stopped) => return Err(error.into()),
             Err(error) => {
@@ -387,6 +419,7 @@ impl Running {
             if self.is_set_back_due() {
                 return true;
             }
+            self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
             self.ingest.source.wait(Instant::now() + ROOM_LOOK);
         }
         false
@@ -406,9 +439,9 @@ impl Running {
         if self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             self.commit_step(Instant::now())?;
         }
-        while let Some((receipt, step)) = self.receipts.pop_front() {
+        while let Some(Committed { receipt, step, rows }) = self.receipts.pop_front() {
             let durable = receipt.blocking_recv().map_err(|_| StoreError::Stopped)?;
-            self.durable(durable, step)?;
+            self.durable(durable, step, rows)?;
         }
         self.tell();
         Ok(())
@@ -429,6 +462,9 @@ impl Running {
 
 /// More rows than these chunks will give, as far as can be told without decoding them.
 fn most_rows(chunks: &[Chunk]) -> u64 {
-    let lines = |chunk: &Chunk| memchr::memchr_iter(b'\n', &chunk.data).count() as u64 + 1;
+    let lines = |chunk: &Chunk| match chunk.piece {
+        Piece::LogGroups => log_group::groups(&chunk.data).map(|(_, group)| group.logs().count() as u64).sum(),
+        Piece::Lines | Piece::Part(_) => memchr::memchr_iter(b'\n', &chunk.data).count() as u64 + 1,
+    };
     16 * chunks.iter().map(lines).sum::<u64>()
 }

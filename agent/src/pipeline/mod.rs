@@ -5,6 +5,7 @@
 //! Promises: data and positions are committed together and in order; everything between two rooms is bounded.
 
 mod agent;
+mod arrivals;
 mod build;
 mod codec;
 mod deliver;

@@ -12,7 +12,7 @@ use crate::metrics::PipelineMetrics;
 use crate::plan::{QueryPlan, SourcePlan};
 use crate::query::{Engine, Program};
 use crate::record::{Timestamp, gzip};
-use crate::source::Source;
+use crate::source::{Reader, Source};
 
 const LOOK_BYTES: usize = 256 << 10;
 
@@ -41,8 +41,10 @@ pub(crate) fn try_query(
     let outputs = Arc::new(Outputs::new(plan, agent));
     let mut engine = Engine::new(program.clone())?;
     let codec = QueryCodec::new(plan, program.clone(), outputs.clone(), host, metrics.clone());
-    let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
-    let mut source = Source::open_all(&sources, Vec::new(), true, metrics).map_err(|error| error.to_string())?;
+    let sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.unshared()).collect();
+    let reader = Reader { agent, job: &plan.id };
+    let opened = Source::open_all(&sources, Vec::new(), true, reader, metrics);
+    let mut source = opened.map_err(|error| error.to_string())?;
     let mut scratch = Scratch::default();
     let zone = &plan.query.settings.zone;
     loop {

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::{Progress, Source, SourceError, Waker};
-use crate::record::{Chunk, SourceId, Step};
+use crate::record::{Chunk, Row, SourceId, Step};
 
 /// Where the place lies in a number.
 const SHIFT: u32 = 56;
@@ -52,6 +52,30 @@ impl SeveralSources {
     pub(super) fn set_back(&mut self, rows: &[(u64, Box<[u8]>)]) -> Result<(), SourceError> {
         let mut sources = self.sources.iter_mut().enumerate();
         sources.try_for_each(|(place, source)| source.set_back(SeveralSources::rows_of(rows, place)))
+    }
+
+    pub(super) fn wants_news(&self) -> bool {
+        self.sources.iter().any(Source::wants_news)
+    }
+
+    pub(super) fn settled(&mut self, rows: &[Row], acknowledged: bool) {
+        for (place, source) in self.sources.iter_mut().enumerate() {
+            let ours = rows.iter().filter(|row| row.key >> SHIFT == place as u64);
+            let ours: Vec<Row> = ours.map(|row| Row { key: own(row.key), value: row.value.clone() }).collect();
+            source.settled(&ours, acknowledged);
+        }
+    }
+
+    pub(super) fn parked(&self) -> Option<String> {
+        self.sources.iter().find_map(Source::parked)
+    }
+
+    pub(super) fn watches(&self) -> Vec<super::sls::SlsWatch> {
+        self.sources.iter().flat_map(Source::watches).collect()
+    }
+
+    pub(super) fn close(&mut self) {
+        self.sources.iter_mut().for_each(Source::close);
     }
 
     pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {
@@ -115,6 +139,7 @@ fn add(all: &mut Step, mut step: Step, place: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Reader;
     use crate::metrics::PipelineMetrics;
     use crate::plan::{FilePlan, SourcePlan};
 
@@ -123,7 +148,7 @@ mod tests {
             let paths = vec![dir.join(name).display().to_string()];
             SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() })
         };
-        Source::open_all(&[plan("a.log"), plan("b.log")], rows, true, PipelineMetrics::default()).unwrap()
+        Source::open_all(&[plan("a.log"), plan("b.log")], rows, true, Reader { agent: "a", job: "j" }, PipelineMetrics::default()).unwrap()
     }
 
     type Rows = Vec<(u64, Box<[u8]>)>;

@@ -303,7 +303,8 @@ impl Fetch {
 
     /// Nothing came. A shard that nothing is written to any more is finished then.
     async fn at_end(&mut self) -> bool {
-        if self.shard.readonly() {
+        let Some(readonly) = self.context.shared.with(self.shard.number, |held| held.readonly) else { return false };
+        if readonly {
             match self.context.client.cursor(self.shard.number, "end").await {
                 Ok(end) if end.number() <= self.position.cursor.number() => return self.finish(),
                 Ok(_) => {}

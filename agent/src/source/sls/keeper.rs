@@ -103,8 +103,9 @@ impl Keeper {
     /// Says what is wrong; returns how long to wait.
     async fn failed(&mut self, error: &SlsError) -> Duration {
         let text = error.to_string();
-        let known = self.context.shared.state().problem.replace(text.clone());
-        if known.as_ref() != Some(&text) {
+        let stuck = matches!(error.verdict(), Verdict::Login | Verdict::Fatal);
+        let known = self.context.shared.state().problem.replace((text.clone(), stuck));
+        if known.is_none_or(|(known, _)| known != text) {
             tracing::warn!(job = %self.context.job, error = %text, "the Logstore can't be reached; it is tried again");
         }
         self.context.shared.waker.wake();
@@ -189,7 +190,14 @@ impl Keeper {
         // Children of a split are wanted soon where their parents may not be read for long.
         self.list_due = Instant::now() + every;
         self.forget_deleted();
-        context.shared.state().looked = true;
+        let mut state = context.shared.state();
+        state.looked = true;
+        for shard in &self.listed {
+            if let Some(held) = state.shards.get_mut(&shard.number) {
+                held.readonly = shard.readonly();
+            }
+        }
+        drop(state);
         context.shared.waker.wake();
         Ok(())
     }
@@ -260,7 +268,7 @@ impl Keeper {
         for shard in keep.iter().filter(|_| !all) {
             // Its queue is gone; it goes on behind what was handed out.
             if let Some(held) = state.shards.remove(shard) {
-                state.take(*shard, Held::new(held.source, held.path));
+                state.take(*shard, Held::new(held.source, held.path, held.readonly));
             }
         }
         drop(state);
@@ -280,8 +288,15 @@ impl Keeper {
     fn guard(&mut self) {
         let Some(group) = self.group.as_ref().filter(|_| self.context.plan.all_shards) else { return };
         let assigned = group.membership.assigned();
-        let missing: Vec<u32> =
-            self.listed.iter().map(|shard| shard.number).filter(|shard| !assigned.contains(shard)).collect();
+        let finished: BTreeSet<u32> = {
+            let state = self.context.shared.state();
+            let read = |(_, held): &(&u32, &Held)| held.stage == Stage::Finished;
+            state.shards.iter().filter(read).map(|(shard, _)| *shard).collect()
+        };
+        // A group that keeps the order holds children back until their parents are read.
+        let due = |shard: &&ShardInfo| lineage::waits_for(shard, &self.listed, &finished).is_none();
+        let missing = self.listed.iter().filter(due).map(|shard| shard.number);
+        let missing: Vec<u32> = missing.filter(|shard| !assigned.contains(shard)).collect();
         let gate = (!missing.is_empty()).then(|| {
             format!(
                 "the group {} has given shards {missing:?} to another consumer, and a query with state must read all of them: end the other one, or give this job a group of its own",
@@ -362,11 +377,12 @@ impl Keeper {
             {
                 let mut state = self.context.shared.state();
                 // a task that has done its work needs no other
-                let stands = state.shards.get(&shard.number).is_some_and(|held| held.stage != Stage::Starting);
+                let done = |held: &Held| held.gone || matches!(held.stage, Stage::Finished | Stage::GivingUp);
+                let stands = state.shards.get(&shard.number).is_some_and(done);
                 if stands {
                     continue;
                 }
-                state.take(shard.number, Held::new(source, path.into()));
+                state.take(shard.number, Held::new(source, path.into(), shard.readonly()));
             }
             let number = shard.number;
             let task = tokio::spawn(fetch::run(self.context.clone(), shard));
@@ -469,6 +485,9 @@ impl Keeper {
             state.shards.iter().filter_map(at).collect()
         };
         for (shard, cursor) in moved {
+            if !self.context.shared.state().shards.contains_key(&shard) {
+                continue;
+            }
             self.save(shard, &cursor).await?;
             self.heartbeat(Instant::now()).await?;
         }

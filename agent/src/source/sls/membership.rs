@@ -99,7 +99,7 @@ mod tests {
     fn a_shard_is_named_until_its_hand_over_is_done() {
         let now = Instant::now();
         let mut group = Membership::new(now);
-        assert_eq!(group.report(), []);
+        assert_eq!(group.report(), [0_u32; 0]);
         assert_eq!(group.answered(&[0, 1], now), orders(&[0, 1], &[], &[]));
         assert_eq!(group.answered(&[0, 1], now), Orders::default());
         assert_eq!(group.answered(&[1, 2], now), orders(&[2], &[0], &[]));
@@ -117,7 +117,7 @@ mod tests {
         group.answered(&[0], now);
         assert_eq!(group.answered(&[], now), orders(&[], &[0], &[]));
         assert_eq!(group.answered(&[0], now), orders(&[], &[], &[0]));
-        assert_eq!(group.giving_up(), []);
+        assert_eq!(group.giving_up(), [0_u32; 0]);
     }
 
     #[test]
@@ -130,6 +130,6 @@ mod tests {
         assert!(!group.is_forgotten(now + patience, patience));
         assert!(group.is_forgotten(now + patience + Duration::from_secs(1), patience));
         assert_eq!(group.forget(now), [0, 1]);
-        assert_eq!(group.report(), [], "the next heartbeat asks anew");
+        assert_eq!(group.report(), [0_u32; 0], "the next heartbeat asks anew");
     }
 }

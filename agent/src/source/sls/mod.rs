@@ -38,7 +38,7 @@ mod fetch;
 mod keeper;
 mod lineage;
 mod membership;
-pub(super) mod rows;
+pub(in crate::source) mod rows;
 mod shared;
 mod sign;
 
@@ -47,7 +47,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::{FilePosition, Progress, SourceError, Waker};
+use super::{FilePosition, Progress, Reader, SourceError, Waker};
 use crate::metrics::PipelineMetrics;
 use crate::plan::SlsPlan;
 use crate::record::{Chunk, Piece, Row, SourceId, Step};
@@ -61,13 +61,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long the end waits for the last words to the group.
 const CLOSE_WAIT: Duration = Duration::from_millis(1500);
 const CLOSE_LOOK: Duration = Duration::from_millis(5);
-
-/// Who reads.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a> {
-    pub(crate) agent: &'a str,
-    pub(crate) job: &'a str,
-}
 
 #[derive(Debug)]
 pub(crate) struct SlsSource {
@@ -210,7 +203,8 @@ impl SlsSource {
     /// Why nothing is read at present, if only an operator can help.
     pub(super) fn parked(&self) -> Option<String> {
         let state = self.context.shared.state();
-        state.gate.clone().or_else(|| state.problem.clone())
+        let stuck = state.problem.as_ref().filter(|(_, stuck)| *stuck).map(|(problem, _)| problem);
+        state.gate.as_ref().or(stuck).cloned()
     }
 
     pub(super) fn watch(&self) -> SlsWatch {

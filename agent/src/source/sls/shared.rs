@@ -64,6 +64,8 @@ pub(super) struct Held {
     pub(super) quota_waits: u64,
     /// What is wrong at present.
     pub(super) problem: Option<String>,
+    /// Nothing is written to it any more (it was split or merged).
+    pub(super) readonly: bool,
     /// The service has no such shard.
     pub(super) gone: bool,
     pulls: Arc<Semaphore>,
@@ -82,8 +84,8 @@ pub(super) struct State {
     pub(super) began: Option<i64>,
     /// Changed rows that are not positions behind chunks.
     pub(super) rows: Vec<Row>,
-    /// Why nothing is read at present, if that is so for all shards.
-    pub(super) problem: Option<String>,
+    /// What is wrong with all shards at present, and whether only an operator can help.
+    pub(super) problem: Option<(String, bool)>,
     /// Why nothing may be handed out, though there may be something.
     pub(super) gate: Option<String>,
     /// Where a bounded run ends, by shard; `None`: not known yet.
@@ -142,7 +144,7 @@ impl Shared {
 }
 
 impl Held {
-    pub(super) fn new(source: SourceId, path: Arc<str>) -> Held {
+    pub(super) fn new(source: SourceId, path: Arc<str>, readonly: bool) -> Held {
         Held {
             source,
             path,
@@ -153,6 +155,7 @@ impl Held {
             received: None,
             quota_waits: 0,
             problem: None,
+            readonly,
             gone: false,
             pulls: Arc::new(Semaphore::new(PULLS_WAITING)),
         }
@@ -253,7 +256,7 @@ mod tests {
 
     fn state() -> State {
         let mut state = State::default();
-        state.take(3, Held::new(SourceId(30), "p/l/3".into()));
+        state.take(3, Held::new(SourceId(30), "p/l/3".into(), false));
         state
     }
 
@@ -284,7 +287,7 @@ mod tests {
     #[tokio::test]
     async fn fetching_waits_while_two_pulls_of_a_shard_are_not_handed_out() {
         let shared = Shared::new();
-        shared.state().take(3, Held::new(SourceId(30), "p/l/3".into()));
+        shared.state().take(3, Held::new(SourceId(30), "p/l/3".into(), false));
         drop(shared.room(3, 1 << 40).await.unwrap());
         let _first = shared.room(3, 10).await.unwrap();
         let _second = shared.room(3, 10).await.unwrap();
