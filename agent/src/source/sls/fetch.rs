@@ -124,7 +124,7 @@ async fn start(context: &Context, shard: &ShardInfo) -> Result<(Position, bool),
         let state = context.shared.state();
         (state.known.get(&source).map(|(_, position)| position.clone()), state.began)
     };
-    let ask = if plan.all_shards { local.is_none() && plan.from_group } else { local.is_some() || plan.from_group };
+    let ask = !plan.all_shards || (local.is_none() && plan.from_group);
     let mut group = None;
     if let Some(of) = plan.group.as_ref().filter(|_| ask) {
         let found = context.client.checkpoints(&of.name, Some(shard.number)).await?;

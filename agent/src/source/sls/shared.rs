@@ -25,7 +25,8 @@ const PULLS_WAITING: usize = 2;
 pub(super) struct Ready {
     pub(super) piece: Option<Piece>,
     pub(super) behind: Position,
-    /// Shared by the pieces of one pull.
+    /// Shared by the pieces of one pull; only held.
+    #[allow(dead_code, reason = "it is there to be dropped")]
     pub(super) room: Option<Arc<Room>>,
 }
 
