@@ -16,5 +16,5 @@ mod network; //    cut, slow and lying connections, expired keys, too large requ
 mod operating; //  what an operator types and reads
 mod queries; //   SQL scripts: counts, windows, state over kills
 mod rotation; //   every style of rotation
-mod sls; //       Logstores: groups, kills, faults of the service
-mod services; //   real Elasticsearch and OpenSearch
+mod services;
+mod sls; //       Logstores: groups, kills, faults of the service //   real Elasticsearch and OpenSearch

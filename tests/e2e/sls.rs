@@ -193,6 +193,188 @@ fn a_checkpoint_moves_only_when_elasticsearch_has_the_logs_and_so_does_a_shard()
     assert_eq!(read.sum::<u64>(), 2500, "a planned hand-over reads nothing again");
 }
 
+/// A script that counts the logs of each `a`, as it is published but for its placeholders.
+fn counting(logstore: &Logstore, endpoint: &Endpoint, more: &str) -> String {
+    let Options { project, logstore: name, .. } = logstore.options();
+    format!(
+        "create table s(
+          a int,
+          b int,
+          c VARCHAR
+        )
+        WITH (
+          type ='sls',
+          endPoint ='http://cn-hangzhou.log.aliyuncs.com',
+          accessId ='test-key',
+          accessKey ='test-secret',
+          startTime = '2017-07-05 00:00:00',
+          project ='{project}',
+          logStore ='{name}',
+          consumerGroup ='{GROUP}',
+          source.proxy = '{}' {more}
+        );
+        CREATE TABLE es_stream_sink(
+          a int,
+          cnt BIGINT,
+          PRIMARY KEY(a)
+        )
+        WITH(
+          type ='elasticsearch',
+          endPoint = '{}',
+          accessId = 'elastic',
+          accessKey = 'secret',
+          index = 'counts',
+          typeName = '_doc'
+        );
+        INSERT INTO es_stream_sink SELECT a, count(*) as cnt FROM s GROUP BY a;",
+        logstore.url(),
+        endpoint.url(),
+    )
+}
+
+/// The counts of each `a` in the index.
+fn counts(endpoint: &Endpoint) -> Vec<(u64, u64)> {
+    let mut counts: Vec<(u64, u64)> = endpoint.documents(|documents| {
+        let number = |document: &serde_json::Value, field: &str| document[field].as_u64().unwrap();
+        let pair = |document: serde_json::Value| (number(&document, "a"), number(&document, "cnt"));
+        documents.of("counts").map(|(_, document)| pair(document.json())).collect()
+    });
+    counts.sort_unstable();
+    counts
+}
+
+fn expected(count: usize) -> Vec<(u64, u64)> {
+    (0..7).map(|a| (a as u64, (0..count).filter(|n| n % 7 == a).count() as u64)).collect()
+}
+
+#[test]
+fn the_published_script_counts_a_logstore_exactly_through_kills() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(3));
+    let mut numbers = Numbers::new("sls-counts");
+    let script = room.file("counts.sql", counting(&logstore, &endpoint, ""));
+    let mut agent = Agent::new(&room, &[script]);
+    agent.start_ready();
+    for _ in 0..6 {
+        numbers.write(&logstore, 1000);
+        wait::pass(Duration::from_millis(numbers.rng.within(50, 1500)));
+        agent.kill();
+        agent.start_ready();
+    }
+    numbers.write(&logstore, 1000);
+    wait::holds("all is counted", PATIENCE, || counts(&endpoint) == expected(7000));
+    wait::holds("the group is told", PATIENCE, || all_checkpointed(&logstore));
+}
+
+#[test]
+fn a_query_with_state_parks_while_another_consumer_has_one_of_its_shards() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(2));
+    let mut numbers = Numbers::new("sls-parks");
+    let script = room.file(
+        "counts.sql",
+        counting(&logstore, &endpoint, ", heartBeatIntervalMills = '1000', source.group_timeout = '6s'"),
+    );
+    let mut agent = Agent::new(&room, &[script]);
+    agent.start_ready();
+    numbers.write(&logstore, 700);
+    wait::holds("all is counted", PATIENCE, || counts(&endpoint) == expected(700));
+    let mut other = Members::new(&logstore, &endpoint, 1, "");
+    other.agents[0].start_ready();
+    let parked = || agent.ctl().run(&["status"]).contains("a query with state must read all of them");
+    wait::holds("the query is parked and says why", PATIENCE, parked);
+    numbers.write(&logstore, 700);
+    wait::pass(Duration::from_secs(3));
+    assert_eq!((counts(&endpoint), endpoint.count(INDEX)), (expected(700), 0), "neither reads what is not its own");
+    other.agents[0].stop();
+    wait::holds("the query goes on", PATIENCE, || counts(&endpoint) == expected(1400));
+}
+
+#[test]
+fn what_the_service_deleted_before_it_was_read_is_counted_and_reading_goes_on() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let ttl = Duration::from_secs(600);
+    let logstore = Logstore::start(Options { shards: 1, ttl, any_log_time: true, ..Options::default() });
+    let mut numbers = Numbers::new("sls-ttl");
+    numbers.write(&logstore, 500);
+    let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", ""));
+    agent.start_ready();
+    assert_each_once(&endpoint, 500);
+    agent.stop();
+    let read = logstore.end_cursor(0);
+    numbers.write(&logstore, 500);
+    let lost = logstore.end_cursor(0) - read;
+    logstore.let_pass(ttl * 2);
+    numbers.write(&logstore, 500);
+    agent.start_ready();
+    endpoint.wait_count(INDEX, 1000, PATIENCE);
+    assert_eq!(agent.ctl().number("expired_groups"), Some(lost.cast_unsigned()));
+    assert!(agent.ctl().run(&["status"]).contains("were deleted by the service before they could be read"));
+}
+
+#[test]
+fn expired_keys_park_the_job_which_goes_on_with_new_ones() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(1));
+    let mut numbers = Numbers::new("sls-keys");
+    logstore.add_temporary_key("sts-1", "secret-1", "token-1", Duration::from_secs(900));
+    for (name, text) in [("id", "sts-1"), ("secret", "secret-1"), ("token", "token-1")] {
+        room.file(name, text);
+    }
+    let keys =
+        "access_key_id = \"${file:id}\"\naccess_key_secret = \"${file:secret}\"\nsecurity_token = \"${file:token}\"";
+    let text = job(&logstore, &endpoint, "X", "region = \"cn-hangzhou\"");
+    let text = text.replace("access_key_id = \"X\"\naccess_key_secret = \"test-secret\"", keys);
+    let mut agent = room.agent(&text);
+    agent.start_ready();
+    numbers.write(&logstore, 300);
+    assert_each_once(&endpoint, 300);
+    logstore.let_pass(Duration::from_secs(1000));
+    wait::holds("the refusal is told", PATIENCE, || agent.ctl().run(&["status"]).contains("SecurityTokenExpired"));
+    numbers.write(&logstore, 300);
+    logstore.add_temporary_key("sts-2", "secret-2", "token-2", Duration::from_secs(900));
+    for (name, text) in [("id", "sts-2"), ("secret", "secret-2"), ("token", "token-2")] {
+        room.file(name, text);
+    }
+    assert_each_once(&endpoint, 600);
+}
+
+#[test]
+fn bytes_that_are_no_text_and_repeated_keys_pass_and_stop_nothing() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(1));
+    let bad = Log::new(1_790_000_000).with("n", "0").with("bad", b"\xff\xfe").with("twice", "1").with("twice", "2");
+    let topic = LogGroup { topic: "t".to_owned(), ..LogGroup::of([bad]) };
+    logstore.add_logs(&topic);
+    logstore.add_logs(&LogGroup::of([log(1)]));
+    let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", "compression = \"zstd\""));
+    agent.start_ready();
+    assert_each_once(&endpoint, 2);
+    let documents: Vec<serde_json::Value> =
+        endpoint.documents(|documents| documents.of(INDEX).map(|(_, document)| document.json()).collect());
+    let first = documents.iter().find(|document| document["n"] == "0").unwrap();
+    assert_eq!(
+        (&first["bad"], &first["twice"], &first["__topic__"]),
+        (&"\u{fffd}\u{fffd}".into(), &"2".into(), &"t".into())
+    );
+    assert_eq!(first["@timestamp"], "2026-09-21T14:13:20.000Z");
+}
+
+#[test]
+fn wrong_settings_are_told_as_the_service_tells_them() {
+    let (endpoint, logstore) = (Endpoint::start(), start(1));
+    let right = job(&logstore, &endpoint, "test-key", "");
+    for (text, told) in [
+        (right.replace("test-project", "test-projekt"), "ProjectNotExist"),
+        (right.replace("test-logstore", "test-logstor"), "LogStoreNotExist"),
+        (right.replace("test-secret", "test-sekret"), "SignatureNotMatch"),
+        (right.replace("test-key", "test-kei"), "Unauthorized"),
+    ] {
+        let room = Room::new();
+        let mut agent = room.agent(&text);
+        agent.start_ready();
+        wait::holds(told, PATIENCE, || agent.ctl().run(&["status"]).contains(told));
+        assert!(!agent.log().contains("sekret"));
+        agent.stop();
+    }
+}
+
 #[test]
 fn every_fault_of_the_service_is_survived() {
     let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(2));

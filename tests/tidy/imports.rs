@@ -33,8 +33,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("notify", &["agent/src/source/file/"]),
     ("globset", &["agent/src/source/file/", "agent/src/job/", "agent/src/commands/"]),
     ("hashbrown", &["agent/src/source/file/", "agent/src/query/"]),
-    ("reqwest", &["agent/src/deliver/"]),
-    ("rustls", &["agent/src/deliver/"]),
+    ("reqwest", &["agent/src/deliver/", "agent/src/source/sls/"]),
+    ("rustls", &["agent/src/deliver/", "agent/src/source/sls/"]),
     ("flate2", &["agent/src/record/gzip.rs", "tests/"]),
     ("toml_edit", &["agent/src/job/", "agent/src/config"]),
     ("strsim", &["agent/src/job/", "agent/src/config", "agent/src/sql/"]),
@@ -47,8 +47,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("simdutf8", &["agent/src/decode/"]),
     ("sqlparser", &["agent/src/sql/"]),
     ("regex", &["agent/src/sql/"]),
-    ("md5", &["agent/src/sql/"]),
-    ("sha1", &["agent/src/sql/"]),
+    ("md5", &["agent/src/sql/", "agent/src/source/sls/"]),
+    ("sha1", &["agent/src/sql/", "agent/src/source/sls/"]),
+    ("hmac", &["agent/src/source/sls/", "tests/support/logstore/"]),
+    ("lz4_flex", &["agent/src/source/sls/", "tests/support/logstore/"]),
+    ("zstd", &["agent/src/source/sls/", "tests/support/logstore/"]),
 ];
 
 /// The room that a path of the agent belongs to: `agent/src/store/frame.rs` → `store`.

@@ -266,7 +266,10 @@ mod tests {
     fn the_time_may_be_in_a_field() {
         let plan = DecodePlan { timestamp_field: Some("when".to_owned()), ..DecodePlan::default() };
         let (document, facts) = one(&plan, &[(b"when", b"2026-11-21T08:01:00Z")]);
-        assert_eq!((&document["@timestamp"], facts.time_ms), (&"2026-11-21T08:01:00.000Z".into(), Some(1_795_248_060_000)));
+        assert_eq!(
+            (&document["@timestamp"], facts.time_ms),
+            (&"2026-11-21T08:01:00.000Z".into(), Some(1_795_248_060_000))
+        );
         let (document, facts) = one(&plan, &[(b"when", b"yesterday")]);
         assert_eq!((&document["@timestamp"], facts.time_ms), (&"2023-11-14T22:13:20.007Z".into(), None));
     }

@@ -7,9 +7,7 @@ use super::connection::check_url;
 use super::native::{DAY, SECOND};
 use super::reader::{Reader, Section};
 use super::values::Text;
-use crate::plan::{
-    SlsCheckpoint, SlsCompression, SlsGroup, SlsPlan, SlsReach, SlsStart, TlsPlan,
-};
+use crate::plan::{SlsCheckpoint, SlsCompression, SlsGroup, SlsPlan, SlsReach, SlsStart, TlsPlan};
 
 pub(crate) const KEYS: &[&str] = &[
     "endpoint",
@@ -156,15 +154,20 @@ fn checked_name<'d>(reader: &mut Reader<'d>, section: &Section<'d>, key: &str, t
     }
 }
 
-fn read_connect<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Option<SocketAddr> {
+fn read_connect<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Option<String> {
     let text = reader.text(section, "connect")?;
-    let address = text.value.parse().ok();
-    if address.is_none() {
-        let called = section.called("connect");
-        let message = format!("{called} must be an address like \"127.0.0.1:8090\", found {}", text.quoted());
-        reader.refuse(text.at.clone(), section.path("connect"), message);
+    if is_address(&text.value) {
+        return Some(text.value);
     }
-    address
+    let called = section.called("connect");
+    let message = format!("{called} must be an address like \"127.0.0.1:8090\", found {}", text.quoted());
+    reader.refuse(text.at.clone(), section.path("connect"), message);
+    None
+}
+
+/// `IP:PORT`
+pub(crate) fn is_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok()
 }
 
 fn read_tls<'d>(reader: &mut Reader<'d>, section: &Section<'d>, endpoint: Option<&str>) -> TlsPlan {
@@ -172,8 +175,10 @@ fn read_tls<'d>(reader: &mut Reader<'d>, section: &Section<'d>, endpoint: Option
     let ca_file = reader.pem_file(&tls, "ca_file");
     let verify = reader.boolean(&tls, "verify").unwrap_or(true);
     if !verify && tls.has("ca_file") {
-        let message =
-            format!("{} = false accepts any certificate, so \"ca_file\" has no meaning; keep one", tls.called("verify"));
+        let message = format!(
+            "{} = false accepts any certificate, so \"ca_file\" has no meaning; keep one",
+            tls.called("verify")
+        );
         reader.refuse(reader.key_at(&tls, "verify"), tls.path("verify"), message);
     }
     if endpoint.is_some_and(|url| !url.starts_with("https")) {

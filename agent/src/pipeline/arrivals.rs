@@ -91,8 +91,10 @@ impl Arrivals {
         let owed_from = door.owed_from();
         let arrived =
             |waiting: &Waiting| waiting.frontier < owed_from && delivered.is_none_or(|step| waiting.step <= step);
-        while let Some(waiting) = self.waiting.pop_front_if(|waiting| arrived(waiting)) {
-            source.settled(&waiting.rows, true);
+        while self.waiting.front().is_some_and(arrived) {
+            if let Some(waiting) = self.waiting.pop_front() {
+                source.settled(&waiting.rows, true);
+            }
         }
     }
 

@@ -127,6 +127,10 @@ impl Site<'_> {
         } else {
             None
         };
+        if stage.is_none() && mixes(plan) {
+            let why = "a Logstore with a consumer group is in one script with tables that only this agent reads: without a state their rows can't be told apart by others of the group; write two scripts";
+            return Err(QueryError::Unsupported(why.to_owned()));
+        }
         let upserts = stage.as_ref().map(|stage| stage.upserts());
         let mut sources: Vec<SourcePlan> = plan.tables.iter().map(|table| table.source.clone()).collect();
         if stage.is_some() {
@@ -187,6 +191,7 @@ impl Site<'_> {
     }
 
     fn ingest(&self, id: &str, parts: Parts, linger: Duration, max_owed: u64, metrics: PipelineMetrics) -> Ingest {
+        let signals = Signals { watches: parts.source.watches(), ..Signals::default() };
         Ingest {
             job: id.to_owned(),
             source: parts.source,
@@ -199,10 +204,18 @@ impl Site<'_> {
             once: parts.once,
             max_waiting: self.workers + 1,
             max_owed,
-            signals: Arc::new(Signals::default()),
+            signals: Arc::new(signals),
             metrics,
         }
     }
+}
+
+/// Whether some tables are shared with other agents and some are not.
+fn mixes(plan: &QueryPlan) -> bool {
+    let shared = |source: &SourcePlan| matches!(source, SourcePlan::Sls(plan) if plan.group.is_some());
+    let of_logstore = |source: &SourcePlan| matches!(source, SourcePlan::Sls(_));
+    let mut sources = plan.tables.iter().map(|table| &table.source);
+    sources.clone().any(shared) && !sources.all(of_logstore)
 }
 
 /// Who stands in the ids of rows that have no key: nobody, where several agents read the same.

@@ -152,13 +152,7 @@ impl Codec {
         Ok(Rendered { members: encoding.finish()?, untimed })
     }
 
-    fn lines(
-        &self,
-        chunk: &Chunk,
-        now: Timestamp,
-        encoding: &mut Encoding<'_>,
-        found: &mut Found,
-    ) -> io::Result<()> {
+    fn lines(&self, chunk: &Chunk, now: Timestamp, encoding: &mut Encoding<'_>, found: &mut Found) -> io::Result<()> {
         let decoding = self.decoder.begin(chunk, now);
         encoding.source(chunk.source);
         for record in records(chunk) {

@@ -17,7 +17,7 @@ use super::query_stage::QueryStage;
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::record::{Chunk, Piece, Refused, Row, Step, Timestamp, log_group};
-use crate::source::{Source, SourceError, Waker};
+use crate::source::{Source, SourceError, Waker, sls::SlsWatch};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
 /// A batch is handed to the workers when it has so many bytes of lines.
@@ -59,6 +59,8 @@ pub(super) struct Signals {
     pub(super) total: AtomicU64,
     /// Why nothing more may be read, until an operator decides.
     pub(super) parked: Mutex<Option<String>>,
+    /// To look at Logstores from outside.
+    pub(super) watches: Vec<SlsWatch>,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
 }

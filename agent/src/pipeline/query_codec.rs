@@ -69,8 +69,7 @@ impl QueryCodec {
                 true => chunk.data.get(refused.bytes).unwrap_or_default().to_vec(),
                 false => refused.text.into_bytes(),
             };
-            let mut letter =
-                self.dead_letter("record_unreadable", refused.reason, chunk, refused.offset, bytes, now);
+            let mut letter = self.dead_letter("record_unreadable", refused.reason, chunk, refused.offset, bytes, now);
             if chunk.piece == Piece::LogGroups {
                 letter.id.push_str(&format!(".{}", refused.place));
             }

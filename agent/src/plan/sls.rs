@@ -1,6 +1,5 @@
 //! What a job says of a Logstore of Aliyun Log Service. Plain data.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Secret, TlsPlan};
@@ -43,8 +42,8 @@ pub(crate) struct SlsReach {
     pub(crate) security_token: Option<Secret>,
     /// Requests are signed by version 4 for this region. `None`: by version 1.
     pub(crate) region: Option<String>,
-    /// Connect here, whatever the endpoint's name resolves to.
-    pub(crate) connect: Option<SocketAddr>,
+    /// `IP:PORT` to connect to, whatever the endpoint's name resolves to.
+    pub(crate) connect: Option<String>,
     /// `http://[user:pass@]host:port`; `None`: direct. The environment is not consulted.
     pub(crate) proxy: Option<Secret>,
     pub(crate) tls: TlsPlan,

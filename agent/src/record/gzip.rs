@@ -87,10 +87,10 @@ pub(crate) fn inflate_zlib(zlib: &[u8], limit: u64) -> io::Result<Vec<u8>> {
 
 /// Compresses as a zlib stream, for tests of whoever reads one.
 #[cfg(test)]
-pub(crate) fn deflate_zlib(raw: &[u8]) -> Vec<u8> {
+pub(crate) fn deflate_zlib(raw: &[u8]) -> io::Result<Vec<u8>> {
     let mut zlib = Vec::new();
-    flate2::read::ZlibEncoder::new(raw, Compression::fast()).read_to_end(&mut zlib).unwrap();
-    zlib
+    flate2::read::ZlibEncoder::new(raw, Compression::fast()).read_to_end(&mut zlib)?;
+    Ok(zlib)
 }
 
 /// Reads the decompressed content of `R`, all its members.

@@ -98,8 +98,9 @@ impl Source {
             }
             SourcePlan::Stdin(plan) => stdin::StdinSource::open(plan, &rows, std::io::stdin(), metrics)
                 .map(|source| Source::Stdin(Box::new(source))),
-            SourcePlan::Sls(plan) => sls::SlsSource::open(plan, &rows, once, reader, metrics)
-                .map(|source| Source::Sls(Box::new(source))),
+            SourcePlan::Sls(plan) => {
+                sls::SlsSource::open(plan, &rows, once, reader, metrics).map(|source| Source::Sls(Box::new(source)))
+            }
         }
     }
 

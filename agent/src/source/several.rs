@@ -139,16 +139,23 @@ fn add(all: &mut Step, mut step: Step, place: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Reader;
     use crate::metrics::PipelineMetrics;
     use crate::plan::{FilePlan, SourcePlan};
+    use crate::source::Reader;
 
     fn open(dir: &std::path::Path, rows: Rows) -> Source {
         let plan = |name: &str| {
             let paths = vec![dir.join(name).display().to_string()];
             SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() })
         };
-        Source::open_all(&[plan("a.log"), plan("b.log")], rows, true, Reader { agent: "a", job: "j" }, PipelineMetrics::default()).unwrap()
+        Source::open_all(
+            &[plan("a.log"), plan("b.log")],
+            rows,
+            true,
+            Reader { agent: "a", job: "j" },
+            PipelineMetrics::default(),
+        )
+        .unwrap()
     }
 
     type Rows = Vec<(u64, Box<[u8]>)>;

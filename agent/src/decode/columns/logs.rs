@@ -242,7 +242,7 @@ fn shown(log: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{SlsPlan, SlsReach, Secret, SourcePlan, TableFormat, TablePlan};
+    use crate::plan::{Secret, SlsPlan, SlsReach, SourcePlan, TableFormat, TablePlan};
     use crate::record::log_group::write;
     use crate::record::{Piece, SourceId, Timestamp};
 
@@ -302,8 +302,7 @@ mod tests {
         let tags = Value::Map(vec![(text("__receive_time__"), text("1700000002")), (text("k"), text("v"))]);
         let at = Value::Int(1_700_000_000_123_000);
         let seconds = Value::Int(1_700_000_000);
-        let expected =
-            vec![Value::Int(42), text("last"), at, text("top"), seconds, tags, text("v"), Value::Null];
+        let expected = vec![Value::Int(42), text("last"), at, text("top"), seconds, tags, text("v"), Value::Null];
         assert_eq!(row(0), expected, "__source__ without HEADER is a field like others");
         assert_eq!(row(1)[..3], [Value::Null, text("\u{fffd}"), Value::Int(1_700_000_000_000_000)]);
         assert_eq!((row(2)[0].clone(), row(2)[3].clone(), row(2)[6].clone()), (Value::Null, text(""), Value::Null));

@@ -155,7 +155,8 @@ impl ColumnDecoder {
                     if self.ignores_errors() {
                         facts.skipped += 1;
                     } else {
-                        let refused = RefusedRecord { offset: record.offset, place: 0, bytes, text: String::new(), reason };
+                        let refused =
+                            RefusedRecord { offset: record.offset, place: 0, bytes, text: String::new(), reason };
                         facts.refused.push(refused);
                     }
                 }

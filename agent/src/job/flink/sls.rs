@@ -31,7 +31,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::super::native::SECOND;
-use super::super::sls::{GROUP_TIMEOUT, check_endpoint, check_name};
+use super::super::sls::{GROUP_TIMEOUT, check_endpoint, check_name, is_address};
 use super::options::Options;
 use crate::plan::{
     LengthCheck, LogFormat, SlsCheckpoint, SlsCompression, SlsGroup, SlsPlan, SlsReach, SlsStart, SourcePlan,
@@ -188,12 +188,12 @@ fn read_reach(options: &mut Options<'_, '_>) -> Option<SlsReach> {
         options.missing("regionId", "regionId = 'cn-hangzhou'");
     }
     let connect = options.text("source.connect").and_then(|(text, name)| {
-        let address = text.parse().ok();
-        if address.is_none() {
-            let message = "source.connect must be an address like 127.0.0.1:8090".to_owned();
-            options.report.at(&name, "source.connect", message);
+        if is_address(&text) {
+            return Some(text);
         }
-        address
+        let message = "source.connect must be an address like 127.0.0.1:8090".to_owned();
+        options.report.at(&name, "source.connect", message);
+        None
     });
     let ca_file = options.text("source.ca_file").map(|(path, _)| options.report.outside.absolute(&path));
     let reach = SlsReach::new(endpoint?, id?, secret?);

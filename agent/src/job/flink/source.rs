@@ -79,8 +79,10 @@ fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
                 kind,
                 ["filesystem", "file", "stdin", "sls", "elasticsearch-7", "elasticsearch", "print", "blackhole"],
             );
-            let meant = meant
-                .map_or_else(|| "the sources are filesystem, stdin and sls".to_owned(), |m| format!("did you mean {m}?"));
+            let meant = meant.map_or_else(
+                || "the sources are filesystem, stdin and sls".to_owned(),
+                |m| format!("did you mean {m}?"),
+            );
             format!("this version knows no source of this kind; {meant}")
         }
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::plan::{
-    LengthCheck, LogFormat, QueryPlan, SlsCheckpoint, SlsCompression, SlsGroup, SlsPlan, SlsReach, SlsStart, Secret,
+    LengthCheck, LogFormat, QueryPlan, Secret, SlsCheckpoint, SlsCompression, SlsGroup, SlsPlan, SlsReach, SlsStart,
     SourcePlan, TableFormat, TlsPlan,
 };
 
@@ -60,7 +60,7 @@ fn every_native_key_of_a_logstore_reaches_the_plan() {
         reach: SlsReach {
             security_token: Some(Secret::literal("tok")),
             region: Some("cn-hangzhou".to_owned()),
-            connect: Some("127.0.0.1:8090".parse().unwrap()),
+            connect: Some("127.0.0.1:8090".to_owned()),
             proxy: Some(Secret::literal("http://proxy:3128")),
             own_name: true,
             timeout: Duration::from_secs(20),
@@ -176,8 +176,7 @@ fn legacy_options_are_obeyed_whatever_their_case() {
          directMode = 'true', startupMode = 'Group_Offsets'",
     );
     let group = SlsGroup { heartbeat: Duration::from_secs(8), ..SlsGroup::new("g") };
-    let expected =
-        SlsPlan { start: SlsStart::At(60), group: Some(group), batch: 50, from_group: true, ..of_scripts() };
+    let expected = SlsPlan { start: SlsStart::At(60), group: Some(group), batch: 50, from_group: true, ..of_scripts() };
     assert_eq!((plan, format), (expected, LogFormat { length_check: LengthCheck::Skip, debug: true }));
 }
 
@@ -195,7 +194,7 @@ fn current_options_are_obeyed_mapped_or_refused_with_a_reason() {
     let expected = SlsPlan {
         reach: SlsReach {
             region: Some("cn-hangzhou".to_owned()),
-            connect: Some("127.0.0.1:8090".parse().unwrap()),
+            connect: Some("127.0.0.1:8090".to_owned()),
             proxy: Some(Secret::literal("http://p:1")),
             own_name: true,
             security_token: Some(Secret::literal("tok")),

@@ -50,7 +50,9 @@ pub(super) fn open(body: &[u8], declared: &Declared) -> Result<(Vec<u8>, log_gro
         None | Some("") => body.to_vec(),
         Some("lz4") => lz4_flex::block::decompress(body, size).map_err(|error| unusable(format!("lz4: {error}")))?,
         Some("zstd") => zstd::bulk::decompress(body, size).map_err(|error| unusable(format!("zstd: {error}")))?,
-        Some("deflate") => gzip::inflate_zlib(body, declared.raw_size).map_err(|e| unusable(format!("deflate: {e}")))?,
+        Some("deflate") => {
+            gzip::inflate_zlib(body, declared.raw_size).map_err(|e| unusable(format!("deflate: {e}")))?
+        }
         Some("gzip") => gzip::decompress(body, declared.raw_size).map_err(|e| unusable(format!("gzip: {e}")))?,
         Some(other) => return Err(unusable(format!("compressed with {other}"))),
     };
@@ -124,7 +126,13 @@ mod tests {
     fn list(groups: usize) -> Vec<u8> {
         let mut list = Vec::new();
         for _ in 0..groups {
-            write::group("t", "s", &[("__receive_time__", "77")], &[(1, None, &[(b"k", b"a value that is some bytes long")])], &mut list);
+            write::group(
+                "t",
+                "s",
+                &[("__receive_time__", "77")],
+                &[(1, None, &[(b"k", b"a value that is some bytes long")])],
+                &mut list,
+            );
         }
         list
     }
@@ -137,7 +145,7 @@ mod tests {
         match how {
             "lz4" => lz4_flex::block::compress(raw),
             "zstd" => zstd::bulk::compress(raw, 1).unwrap(),
-            "deflate" => gzip::deflate_zlib(raw),
+            "deflate" => gzip::deflate_zlib(raw).unwrap(),
             "gzip" => gzip::compress(raw, 1).unwrap(),
             _ => raw.to_vec(),
         }

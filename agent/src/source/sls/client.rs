@@ -164,11 +164,8 @@ impl Client {
         count: u32,
         end: Option<&Cursor>,
     ) -> Result<Pulled, SlsError> {
-        let mut query = vec![
-            ("type", "logs".to_owned()),
-            ("cursor", cursor.text().to_owned()),
-            ("count", count.to_string()),
-        ];
+        let mut query =
+            vec![("type", "logs".to_owned()), ("cursor", cursor.text().to_owned()), ("count", count.to_string())];
         query.extend(end.map(|end| ("end_cursor", end.text().to_owned())));
         let encoding = match self.plan.compression {
             SlsCompression::Lz4 => "lz4",

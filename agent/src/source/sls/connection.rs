@@ -59,8 +59,7 @@ impl Address {
 /// A file that can't be read; the error names it, never its content.
 pub(super) fn keys(reach: &SlsReach) -> Result<Keys, SlsError> {
     let token = reach.security_token.as_ref().map(resolve).transpose()?;
-    let keys =
-        Keys { id: resolve(&reach.access_key_id)?, secret: resolve(&reach.access_key_secret)?, token };
+    let keys = Keys { id: resolve(&reach.access_key_id)?, secret: resolve(&reach.access_key_secret)?, token };
     let texts = [Some(&keys.id), Some(&keys.secret), keys.token.as_ref()];
     if texts.into_iter().flatten().any(|text| text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic())) {
         return Err(SlsError::Setting("an access key is empty or has blanks or foreign characters in it".to_owned()));
@@ -103,7 +102,8 @@ pub(super) fn build(plan: &SlsPlan, address: &Address) -> Result<reqwest::Client
         let proxy = reqwest::Proxy::all(proxy).map_err(|_| setting("proxy: not a URL like http://host:port"))?;
         builder = builder.proxy(proxy);
     }
-    if let Some(connect) = reach.connect {
+    if let Some(connect) = &reach.connect {
+        let connect = connect.parse().map_err(|_| setting("connect: not an address like 127.0.0.1:8090"))?;
         builder = builder.resolve(address.name(), connect);
     }
     if let Some(config) = tls(reach, secure)? {

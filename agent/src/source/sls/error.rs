@@ -66,7 +66,10 @@ impl SlsError {
             "notexistconsumerwithbody" => Verdict::Expelled,
             "consumergroupnotexist" => Verdict::GroupMissing,
             "consumergroupalreadyexist" => Verdict::GroupExists,
-            "signaturenotmatch" | "unauthorized" | "invalidaccesskeyid" | "securitytokenexpired"
+            "signaturenotmatch"
+            | "unauthorized"
+            | "invalidaccesskeyid"
+            | "securitytokenexpired"
             | "invalidsecuritytoken" => Verdict::Login,
             "projectforbidden" => Verdict::Fatal,
             "internalservererror" | "requesttimeout" | "serverbusy" => Verdict::Retry,

@@ -88,6 +88,7 @@ pub(super) async fn run(context: Arc<Context>, shard: ShardInfo) {
                 context.shared.with(shard.number, |held| held.gone = true);
                 return context.shared.nudge.notify_one();
             }
+            Err(error) if error.verdict() == Verdict::Login && refresh(&context).await => {}
             Err(error) => settle(&context, shard.number, &error, &mut retry).await,
         }
     };
@@ -167,6 +168,13 @@ pub(super) async fn settle(context: &Context, shard: u32, error: &SlsError, retr
     tokio::time::sleep(wait).await;
 }
 
+/// Reads the access keys again. True: they are others now.
+pub(super) async fn refresh(context: &Arc<Context>) -> bool {
+    let context = context.clone();
+    let fresh = tokio::task::spawn_blocking(move || context.client.refresh()).await;
+    fresh.is_ok_and(|fresh| fresh.unwrap_or(false))
+}
+
 /// From 0 to 1, so that many agents don't come back at once.
 pub(super) fn random() -> f64 {
     let mut bytes = [0; 4];
@@ -244,7 +252,9 @@ impl Fetch {
         if counts.groups == 0 {
             return Ok(self.moved_without_groups(Some(next)).map(|next| (Vec::new(), next)));
         }
-        let Some(first) = self.first(last, &next, counts.groups)? else { return Ok(Some((Vec::new(), self.position.cursor.clone()))) };
+        let Some(first) = self.first(last, &next, counts.groups)? else {
+            return Ok(Some((Vec::new(), self.position.cursor.clone())));
+        };
         let pieces = body::cut(data, first, PIECE_BYTES, &(self.position.next..limit));
         if let Some(time) = time {
             self.context.shared.with(number, |held| held.received = Some(time));
@@ -351,10 +361,8 @@ impl Fetch {
                 tokio::time::sleep(self.quota.next(random())).await;
             }
             Verdict::Reset => return self.reset(&error).await,
-            Verdict::Login => {
-                self.context.shared.nudge.notify_one(); // the keeper reads the keys again
-                settle(&self.context, shard, &error, &mut self.retry).await;
-            }
+            // keys that were changed meanwhile are tried at once
+            Verdict::Login if refresh(&self.context).await => {}
             _ => settle(&self.context, shard, &error, &mut self.retry).await,
         }
         self.is_ours()
@@ -377,7 +385,9 @@ impl Fetch {
             return self.go_on_at(oldest);
         }
         if self.context.plan.all_shards {
-            let why = format!("{error}: the cursor is not one of this Logstore, and what was counted of it can't be told from what is there; begin anew with --reset-state");
+            let why = format!(
+                "{error}: the cursor is not one of this Logstore, and what was counted of it can't be told from what is there; begin anew with --reset-state"
+            );
             self.context.shared.with(shard, |held| held.problem = Some(why));
             tokio::time::sleep(SLOW).await;
             return self.is_ours();

@@ -10,52 +10,47 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
-use super::client::{GroupInfo, ShardInfo};
-use super::cursor::Cursor;
+use super::client::ShardInfo;
 use super::error::{Backoff, SlsError, Verdict};
-use super::fetch::{self, Context, SLOW, STOP_MARGIN, random};
+use super::fetch::{self, Context, SLOW, random};
 use super::lineage;
-use super::membership::{Membership, Orders};
-use super::rows::{Position, source_id};
-use super::shared::{Held, Stage, State};
-use crate::plan::{SlsCheckpoint, SlsGroup};
+use super::membership::Membership;
+use super::rows::source_id;
+use super::shared::{Held, Stage};
+use crate::plan::SlsGroup;
 use crate::record::{Row, SourceId};
 
 /// What a group gets that we make.
-const GROUP_TIMEOUT: u64 = 60;
-/// Checkpoints move so often.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
+pub(super) const GROUP_TIMEOUT: u64 = 60;
 /// The keeper looks at everything so often if nobody wakes it.
 const TURN: Duration = Duration::from_millis(500);
 /// After failures.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(20));
 /// A shard that the service did not know is asked for again so late.
 const GONE_AGAIN: Duration = Duration::from_secs(10);
-/// In a bounded run, between looks at what others have read.
-const OTHERS_LOOK: Duration = Duration::from_secs(2);
 
 pub(super) struct Keeper {
-    context: Arc<Context>,
-    group: Option<Member>,
+    pub(super) context: Arc<Context>,
+    pub(super) group: Option<Member>,
     /// As the service listed them last.
-    listed: Vec<ShardInfo>,
-    tasks: BTreeMap<u32, AbortHandle>,
-    list_due: Instant,
-    ends_due: Instant,
-    retry: Backoff,
+    pub(super) listed: Vec<ShardInfo>,
+    pub(super) tasks: BTreeMap<u32, AbortHandle>,
+    pub(super) list_due: Instant,
+    pub(super) ends_due: Instant,
+    pub(super) retry: Backoff,
 }
 
 /// Our part in a group.
-struct Member {
-    plan: SlsGroup,
-    consumer: String,
-    membership: Membership,
+pub(super) struct Member {
+    pub(super) plan: SlsGroup,
+    pub(super) consumer: String,
+    pub(super) membership: Membership,
     /// The group forgets whoever is silent for so long.
-    timeout: Duration,
-    beat_due: Instant,
-    checkpoint_due: Instant,
+    pub(super) timeout: Duration,
+    pub(super) beat_due: Instant,
+    pub(super) checkpoint_due: Instant,
     /// What the group was told, by shard.
-    saved: BTreeMap<u32, u64>,
+    pub(super) saved: BTreeMap<u32, u64>,
 }
 
 /// Runs until the source is closed.
@@ -110,7 +105,7 @@ impl Keeper {
         }
         self.context.shared.waker.wake();
         match error.verdict() {
-            Verdict::Login if self.refresh().await => Duration::ZERO,
+            Verdict::Login if fetch::refresh(&self.context).await => Duration::ZERO,
             Verdict::Login | Verdict::Fatal => self.patience().unwrap_or(SLOW),
             Verdict::Skewed => Duration::from_millis(100),
             _ => self.retry.next(random()).min(self.patience().unwrap_or(SLOW)),
@@ -120,45 +115,6 @@ impl Keeper {
     /// Whoever is in a group must not be silent for long.
     fn patience(&self) -> Option<Duration> {
         self.group.as_ref().map(|group| group.interval())
-    }
-
-    /// Reads the access keys again. True: they are others now.
-    async fn refresh(&self) -> bool {
-        let context = self.context.clone();
-        let fresh = tokio::task::spawn_blocking(move || context.client.refresh()).await;
-        fresh.is_ok_and(|fresh| fresh.unwrap_or(false))
-    }
-
-    /// Finds the shards, and the group or makes it.
-    async fn prepare(&mut self) -> Result<(), SlsError> {
-        self.list().await?;
-        let Some(group) = &mut self.group else { return Ok(()) };
-        let name = &group.plan.name;
-        let ask = |timeout: u64, order: bool| GroupInfo { name: name.clone(), timeout, order };
-        let wanted = (group.plan.timeout.map(|timeout| timeout.as_secs()), group.plan.in_order);
-        let found = self.context.client.groups().await?.into_iter().find(|found| found.name == *name);
-        let info = match found {
-            Some(found) => {
-                // what nobody asked for stays as the group's other members have it
-                let info = ask(wanted.0.unwrap_or(found.timeout), wanted.1.unwrap_or(found.order));
-                if info != found {
-                    self.context.client.update_group(&info).await?;
-                }
-                info
-            }
-            None => {
-                let info = ask(wanted.0.unwrap_or(GROUP_TIMEOUT), wanted.1.unwrap_or(false));
-                match self.context.client.create_group(&info).await {
-                    Err(error) if error.verdict() == Verdict::GroupExists => return Box::pin(self.prepare()).await,
-                    made => made?,
-                }
-                info
-            }
-        };
-        group.timeout = Duration::from_secs(info.timeout.max(1));
-        let (group, consumer) = (&group.plan.name, &group.consumer);
-        tracing::info!(job = %self.context.job, %group, %consumer, timeout_seconds = info.timeout, in_order = info.order, "sharing shards");
-        Ok(())
     }
 
     async fn turn(&mut self) -> Result<(), SlsError> {
@@ -179,7 +135,7 @@ impl Keeper {
         Ok(())
     }
 
-    async fn list(&mut self) -> Result<(), SlsError> {
+    pub(super) async fn list(&mut self) -> Result<(), SlsError> {
         let context = self.context.clone();
         let mut listed = context.client.shards().await?;
         if let Some((divisor, rest)) = context.plan.shards {
@@ -228,87 +184,8 @@ impl Keeper {
         self.context.shared.state().shards.values().any(|held| held.gone)
     }
 
-    async fn heartbeat(&mut self, now: Instant) -> Result<(), SlsError> {
-        let Some(group) = self.group.as_mut().filter(|group| now >= group.beat_due) else { return Ok(()) };
-        let (name, report) = (&group.plan.name, group.membership.report());
-        match self.context.client.heartbeat(name, &group.consumer, &report).await {
-            Ok(assigned) => {
-                let orders = group.membership.answered(&assigned, now);
-                group.beat_due = now + group.interval();
-                self.obey(orders);
-                Ok(())
-            }
-            Err(error) if error.verdict() == Verdict::Expelled => {
-                tracing::warn!(job = %self.context.job, %error, "the group does not know this consumer any more: its shards are begun anew");
-                self.forget();
-                Ok(())
-            }
-            Err(error) if error.verdict() == Verdict::GroupMissing => {
-                self.forget();
-                self.prepare().await
-            }
-            Err(error) => {
-                let patience = group.timeout + group.interval();
-                if group.membership.is_forgotten(Instant::now(), patience) {
-                    tracing::warn!(job = %self.context.job, %error, "no heartbeat was answered for too long: the group has given the shards away");
-                    self.forget();
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn obey(&mut self, orders: Orders) {
-        let Orders { take, give_up, keep } = orders;
-        let all = self.context.plan.all_shards;
-        let mut state = self.context.shared.state();
-        for shard in give_up.iter().filter(|_| !all) {
-            state.give_up(*shard);
-        }
-        for shard in keep.iter().filter(|_| !all) {
-            // Its queue is gone; it goes on behind what was handed out.
-            if let Some(held) = state.shards.remove(shard) {
-                state.take(*shard, Held::new(held.source, held.path, held.readonly));
-            }
-        }
-        drop(state);
-        if !all {
-            give_up.iter().chain(&keep).for_each(|shard| self.stop_task(*shard));
-        }
-        if !(take.is_empty() && give_up.is_empty()) {
-            tracing::info!(job = %self.context.job, ?take, ?give_up, "the group shares its shards anew");
-        }
-        self.guard();
-        if take.iter().any(|shard| !self.listed.iter().any(|listed| listed.number == *shard)) {
-            self.list_due = Instant::now();
-        }
-    }
-
-    /// A query with state reads all shards or none.
-    fn guard(&mut self) {
-        let Some(group) = self.group.as_ref().filter(|_| self.context.plan.all_shards) else { return };
-        let assigned = group.membership.assigned();
-        let finished: BTreeSet<u32> = {
-            let state = self.context.shared.state();
-            let read = |(_, held): &(&u32, &Held)| held.stage == Stage::Finished;
-            state.shards.iter().filter(read).map(|(shard, _)| *shard).collect()
-        };
-        // A group that keeps the order holds children back until their parents are read.
-        let due = |shard: &&ShardInfo| lineage::waits_for(shard, &self.listed, &finished).is_none();
-        let missing = self.listed.iter().filter(due).map(|shard| shard.number);
-        let missing: Vec<u32> = missing.filter(|shard| !assigned.contains(shard)).collect();
-        let gate = (!missing.is_empty()).then(|| {
-            format!(
-                "the group {} has given shards {missing:?} to another consumer, and a query with state must read all of them: end the other one, or give this job a group of its own",
-                group.plan.name
-            )
-        });
-        self.context.shared.state().gate = gate;
-        self.context.shared.waker.wake();
-    }
-
     /// Nothing is ours any more.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         let now = Instant::now();
         if let Some(group) = &mut self.group {
             group.membership.forget(now);
@@ -333,13 +210,13 @@ impl Keeper {
         giving_up.into_iter().for_each(|shard| self.released(shard));
     }
 
-    fn stop_task(&mut self, shard: u32) {
+    pub(super) fn stop_task(&mut self, shard: u32) {
         if let Some(task) = self.tasks.remove(&shard) {
             task.abort();
         }
     }
 
-    fn released(&mut self, shard: u32) {
+    pub(super) fn released(&mut self, shard: u32) {
         self.stop_task(shard);
         self.context.shared.state().shards.remove(&shard);
         if let Some(group) = &mut self.group {
@@ -388,7 +265,10 @@ impl Keeper {
             let task = tokio::spawn(fetch::run(self.context.clone(), shard));
             self.tasks.insert(number, task.abort_handle());
         }
-        self.context.metrics.files.set(self.context.shared.state().shards.len() as i64);
+        let mut state = self.context.shared.state();
+        self.context.metrics.files.set(state.shards.len() as i64);
+        state.ready |= !state.shards.is_empty() && state.shards.values().all(|held| held.stage != Stage::Starting);
+        drop(state);
         self.context.shared.waker.wake();
     }
 
@@ -396,7 +276,12 @@ impl Keeper {
     fn drop_gone(&mut self) {
         let gone: Vec<u32> = {
             let state = self.context.shared.state();
-            state.shards.iter().filter(|(_, held)| held.gone && held.queue.is_empty()).map(|(shard, _)| *shard).collect()
+            state
+                .shards
+                .iter()
+                .filter(|(_, held)| held.gone && held.queue.is_empty())
+                .map(|(shard, _)| *shard)
+                .collect()
         };
         for shard in gone {
             if self.listed.iter().any(|listed| listed.number == shard) {
@@ -406,141 +291,5 @@ impl Keeper {
             }
             self.released(shard);
         }
-    }
-
-    /// Where a bounded run ends, once that can be known, and whether all of it was read, here or by others.
-    async fn find_ends(&mut self, now: Instant) -> Result<(), SlsError> {
-        let context = self.context.clone();
-        if !context.bounded() || now < self.ends_due {
-            return Ok(());
-        }
-        if context.shared.state().ends.is_none() {
-            let service_now = context.client.now().0 / 1000;
-            let passed = context.plan.stop.is_some_and(|stop| service_now >= stop + STOP_MARGIN);
-            if !context.once && !passed {
-                return Ok(());
-            }
-            // children of a last split belong to the run
-            self.list().await?;
-            let from = context.plan.stop.filter(|_| passed).map_or_else(|| "end".to_owned(), |stop| stop.to_string());
-            let mut ends = BTreeMap::new();
-            for shard in &self.listed {
-                match context.client.cursor(shard.number, &from).await {
-                    Ok(end) => drop(ends.insert(shard.number, end.number())),
-                    Err(error) if error.verdict() == Verdict::ShardGone => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            context.shared.state().ends = Some(ends);
-        }
-        self.ends_due = now + OTHERS_LOOK;
-        let Some(group) = &self.group else { return Ok(()) };
-        let checkpoints = context.client.checkpoints(&group.plan.name, None).await?;
-        let mut state = context.shared.state();
-        let state = &mut *state;
-        let read = |(shard, end): (&u32, &u64)| {
-            let here = state.shards.get(shard).and_then(|held| held.handed.as_ref()).map(|handed| handed.next);
-            let there = checkpoints.iter().find(|(of, _)| of == shard).map(|(_, cursor)| cursor.number());
-            here.max(there).is_some_and(|read| read >= *end)
-        };
-        state.others_done = state.ends.as_ref().is_some_and(|ends| ends.iter().all(read));
-        context.shared.waker.wake();
-        Ok(())
-    }
-
-    /// Gives up what is to be given up and has arrived.
-    async fn hand_over(&mut self) -> Result<(), SlsError> {
-        let Some(group) = self.group.as_ref().filter(|_| !self.context.plan.all_shards) else { return Ok(()) };
-        for shard in group.membership.giving_up() {
-            let done = {
-                let state = self.context.shared.state();
-                state.is_done(shard, self.arrived(&state))
-            };
-            match done {
-                None => {}
-                Some(None) => self.released(shard),
-                Some(Some(position)) => {
-                    self.save(shard, &position.cursor).await?;
-                    self.released(shard);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The positions that the group may be told.
-    fn arrived<'s>(&self, state: &'s State) -> &'s BTreeMap<SourceId, Position> {
-        match self.group.as_ref().map(|group| group.plan.checkpoint) {
-            Some(SlsCheckpoint::Durable) => &state.durable,
-            _ => &state.acknowledged,
-        }
-    }
-
-    /// Tells the group how far all our shards are.
-    async fn checkpoint(&mut self) -> Result<(), SlsError> {
-        let moved: Vec<(u32, Cursor)> = {
-            let state = self.context.shared.state();
-            let arrived = self.arrived(&state);
-            let at = |(shard, held): (&u32, &Held)| Some((*shard, arrived.get(&held.source)?.cursor.clone()));
-            state.shards.iter().filter_map(at).collect()
-        };
-        for (shard, cursor) in moved {
-            if !self.context.shared.state().shards.contains_key(&shard) {
-                continue;
-            }
-            self.save(shard, &cursor).await?;
-            self.heartbeat(Instant::now()).await?;
-        }
-        if let Some(group) = &mut self.group {
-            group.checkpoint_due = Instant::now() + CHECKPOINT_EVERY;
-        }
-        Ok(())
-    }
-
-    /// Tells the group how far a shard is, if that is news. A shard that is not ours any more is let go.
-    async fn save(&mut self, shard: u32, cursor: &Cursor) -> Result<(), SlsError> {
-        let Some(group) = &mut self.group else { return Ok(()) };
-        if group.saved.get(&shard).is_some_and(|saved| *saved >= cursor.number()) {
-            return Ok(());
-        }
-        match self.context.client.checkpoint(&group.plan.name, &group.consumer, shard, cursor).await {
-            Ok(()) => {
-                group.saved.insert(shard, cursor.number());
-                Ok(())
-            }
-            Err(error) => match error.verdict() {
-                Verdict::Lost | Verdict::ShardGone => {
-                    tracing::warn!(job = %self.context.job, shard, %error, "the shard is another consumer's now");
-                    self.released(shard);
-                    Ok(())
-                }
-                _ => Err(error),
-            },
-        }
-    }
-
-    /// Tells the group the last word and leaves it.
-    async fn end(&mut self) {
-        self.tasks.values().for_each(AbortHandle::abort);
-        if self.group.is_none() {
-            return;
-        }
-        // Whoever ends may not wait for what does not answer: the group finds out by itself.
-        if let Err(error) = self.checkpoint().await {
-            tracing::debug!(job = %self.context.job, %error, "the last checkpoints could not be saved");
-            return;
-        }
-        if let Some(group) = &self.group
-            && let Err(error) = self.context.client.heartbeat(&group.plan.name, &group.consumer, &[]).await
-        {
-            tracing::debug!(job = %self.context.job, %error, "the group could not be left");
-        }
-    }
-}
-
-impl Member {
-    /// Three heartbeats at least before the group forgets us.
-    fn interval(&self) -> Duration {
-        self.plan.heartbeat.min(self.timeout / 3).max(Duration::from_millis(100))
     }
 }

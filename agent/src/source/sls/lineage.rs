@@ -37,9 +37,8 @@ mod tests {
             shard(3, "readwrite", "40", "80", 20),
             shard(4, "readwrite", "00", "40", 20),
         ];
-        let waits = |number: usize, finished: &[u32]| {
-            waits_for(&all[number], &all, &finished.iter().copied().collect())
-        };
+        let waits =
+            |number: usize, finished: &[u32]| waits_for(&all[number], &all, &finished.iter().copied().collect());
         assert_eq!((waits(0, &[]), waits(1, &[])), (None, None), "who is first waits for nobody");
         assert_eq!((waits(3, &[]), waits(3, &[0])), (Some(0), None));
         assert_eq!((waits(4, &[0]), waits(4, &[0, 2])), (Some(2), None), "of two of the same second the higher waits");

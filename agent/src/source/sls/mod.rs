@@ -4,7 +4,7 @@
 //! A task for each shard (`fetch.rs`) pulls log groups, checks them and queues them, bounded (`shared.rs`); the ingest
 //! loop takes them from there by [`SlsSource::poll`], each chunk with the row that says where its shard goes on
 //! (`rows.rs`). One more task, the keeper (`keeper.rs`), lists shards, sends heartbeats, takes shards, hands them over
-//! and moves the group's checkpoints. `client.rs` makes the calls, `error.rs` says what each refusal means.
+//! and moves the group's checkpoints (`sharing.rs`), and knows where a bounded run ends (`ends.rs`). `client.rs` makes the calls, `error.rs` says what each refusal means.
 //!
 //! ## Positions, ids, checkpoints
 //! - **Ids.** A log is (project, Logstore, shard, the shard's time of creation, cursor of its log group, index in the
@@ -33,6 +33,7 @@ mod body;
 mod client;
 mod connection;
 mod cursor;
+mod ends;
 mod error;
 mod fetch;
 mod keeper;
@@ -40,6 +41,7 @@ mod lineage;
 mod membership;
 pub(in crate::source) mod rows;
 mod shared;
+mod sharing;
 mod sign;
 
 use std::sync::Arc;
@@ -114,7 +116,7 @@ impl SlsSource {
         let mut step = Step::default();
         let mut state = self.context.shared.state();
         step.rows.append(&mut state.rows);
-        if state.gate.is_some() {
+        if state.gate.is_some() || (self.context.plan.all_shards && !state.told) {
             return step;
         }
         let mut taken = 0;
@@ -166,7 +168,9 @@ impl SlsSource {
 
     /// Sources of which there is something to read.
     pub(super) fn unread(&self) -> Vec<SourceId> {
-        self.context.shared.state().unread().into_iter().collect()
+        let mut state = self.context.shared.state();
+        state.told |= state.ready;
+        state.unread().into_iter().collect()
     }
 
     /// These rows are on the local disk; everything before them has arrived too, if `acknowledged`.

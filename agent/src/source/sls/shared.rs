@@ -89,6 +89,10 @@ pub(super) struct State {
     pub(super) problem: Option<(String, bool)>,
     /// Why nothing may be handed out, though there may be something.
     pub(super) gate: Option<String>,
+    /// All shards of the first look have begun, and whoever keeps a watermark has been told of them: only then a
+    /// query with state gets rows, else those of one shard could close windows that another still has rows of.
+    pub(super) ready: bool,
+    pub(super) told: bool,
     /// Where a bounded run ends, by shard; `None`: not known yet.
     pub(super) ends: Option<BTreeMap<u32, u64>>,
     /// A bounded run has nothing more to read, as far as the group is concerned.

@@ -98,8 +98,7 @@ pub(super) fn v4(request: &Unsigned<'_>, keys: &Keys, region: &str, now: Timesta
 /// Headers of every request that take part in its signature.
 fn own(request: &Unsigned<'_>, keys: &Keys) -> Headers {
     let size = request.body.map_or(0, |(_, body)| body.len());
-    let mut headers =
-        vec![("x-log-apiversion", "0.6.0".to_owned()), ("x-log-bodyrawsize", size.to_string())];
+    let mut headers = vec![("x-log-apiversion", "0.6.0".to_owned()), ("x-log-bodyrawsize", size.to_string())];
     headers.extend(keys.token.as_ref().map(|token| ("x-acs-security-token", token.clone())));
     headers
 }
@@ -158,7 +157,9 @@ pub(super) fn parse_date(text: &str) -> Option<Timestamp> {
 
 fn hmac_sha1(key: &[u8], text: &[u8]) -> Vec<u8> {
     // A key of any length is taken, so there is no error to tell of.
-    Hmac::<Sha1>::new_from_slice(key).map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec()).unwrap_or_default()
+    Hmac::<Sha1>::new_from_slice(key)
+        .map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 fn hmac_sha256(key: &[u8], text: &[u8]) -> Vec<u8> {
