@@ -15,13 +15,15 @@ pub(crate) struct AnswerBody {
     rest: Bytes,
     /// Bytes that are announced and never sent.
     withheld: u64,
+    /// What is not withheld has had its chance to leave before the cut.
+    flushed: bool,
     pause: Option<Duration>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl AnswerBody {
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> AnswerBody {
-        AnswerBody { rest: bytes.into(), withheld: 0, pause: None, sleep: None }
+        AnswerBody { rest: bytes.into(), withheld: 0, flushed: false, pause: None, sleep: None }
     }
 
     pub(crate) fn trickled(bytes: impl Into<Bytes>, pause: Duration) -> AnswerBody {
@@ -50,6 +52,12 @@ impl Body for AnswerBody {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.rest.is_empty() && self.withheld > 0 && !self.flushed {
+            // The connection writes out what it has when there is nothing more for the moment.
+            self.flushed = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.rest.is_empty() {
             let cut = || Some(Err(io::Error::other("cut")));
             return Poll::Ready(if self.withheld > 0 { cut() } else { None });

@@ -39,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml_edit", &["agent/src/job/", "agent/src/config"]),
     ("strsim", &["agent/src/job/", "agent/src/config", "agent/src/sql/"]),
     ("humantime", &["agent/src/job/", "agent/src/config", "cli/"]),
-    ("clap", &["agent/src/main.rs", "agent/src/commands/", "cli/"]),
+    ("clap", &["agent/src/main.rs", "agent/src/commands/", "cli/", "tests/logstore/"]),
     ("hyper", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),
     ("hyper_util", &["agent/src/control/", "agent/src/commands/demo", "agent/api/", "tests/"]),
     ("prometheus_client", &["agent/src/metrics.rs", "agent/src/pipeline/"]),
@@ -47,11 +47,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("simdutf8", &["agent/src/decode/"]),
     ("sqlparser", &["agent/src/sql/"]),
     ("regex", &["agent/src/sql/"]),
-    ("md5", &["agent/src/sql/", "agent/src/source/sls/"]),
-    ("sha1", &["agent/src/sql/", "agent/src/source/sls/"]),
+    ("md5", &["agent/src/sql/", "agent/src/source/sls/", "tests/support/logstore/"]),
+    ("sha1", &["agent/src/sql/", "agent/src/source/sls/", "tests/support/logstore/"]),
     ("hmac", &["agent/src/source/sls/", "tests/support/logstore/"]),
     ("lz4_flex", &["agent/src/source/sls/", "tests/support/logstore/"]),
     ("zstd", &["agent/src/source/sls/", "tests/support/logstore/"]),
+    ("percent_encoding", &["tests/support/logstore/"]),
 ];
 
 /// The room that a path of the agent belongs to: `agent/src/store/frame.rs` → `store`.

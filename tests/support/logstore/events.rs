@@ -97,8 +97,8 @@ impl Events {
         self.events.iter()
     }
 
-    pub(super) fn clear(&mut self) {
-        self.events.clear();
+    pub(super) fn take(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events).into()
     }
 }
 

@@ -8,6 +8,7 @@
 mod action; //      the calls and their permissions
 mod admission; //   who may come in
 mod assignment; //  which consumer shall hold which shard
+mod caller; //      a small client for tests
 mod clock; //       time that tests can move
 mod compression; // lz4 blocks, zstd, zlib
 mod events; //      what happened, for tests to judge
@@ -34,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 pub use action::Action;
+pub use caller::{Caller, Reply};
 pub use compression::Packing;
 pub use events::{Event, What};
 pub use faults::Fault;
@@ -225,8 +227,9 @@ impl Logstore {
         self.lock().events.all()
     }
 
-    pub fn clear_events(&self) {
-        self.lock().events.clear();
+    /// The events so far, which are then forgotten.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.lock().events.take()
     }
 
     /// What speaks against "each shard has one consumer of the group at a time": consumers that list shards of others, and pulls by

@@ -1,6 +1,5 @@
 //! Connections: requests come in whole, go through the fault script, the door and the routes, and are answered.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -171,8 +170,7 @@ async fn spoil(mut done: Answer, fault: &Fault) -> io::Result<Answer> {
 /// Another body of the same answer.
 async fn reshape(done: Answer, fault: &Fault) -> Answer {
     let (head, body) = done.into_parts();
-    let whole: Result<_, Infallible> = Ok(body.collect().await.map(|body| body.to_bytes()).unwrap_or_default());
-    let mut bytes = whole.unwrap_or_default().to_vec();
+    let mut bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default().to_vec();
     let middle = bytes.len() / 2;
     let body = match fault {
         Fault::CutBody => AnswerBody::cut_at(bytes, middle),
