@@ -10,13 +10,13 @@ pub(crate) struct Record<'a> {
     pub(crate) part: Part,
 }
 
-/// The records of a chunk in order.
+/// The records of a chunk in order. (Log groups have none in this sense.)
 pub(crate) fn records(chunk: &Chunk) -> impl Iterator<Item = Record<'_>> {
     let part = match chunk.piece {
         Piece::Part(part) => Some(Record { bytes: &chunk.data, offset: chunk.offset, part }),
-        Piece::Lines => None,
+        Piece::Lines | Piece::LogGroups => None,
     };
-    let lines: &[u8] = if part.is_some() { &[] } else { &chunk.data };
+    let lines: &[u8] = if chunk.piece == Piece::Lines { &chunk.data } else { &[] };
     part.into_iter().chain(Lines { data: lines, base: chunk.offset, at: 0, ends: memchr::memchr_iter(b'\n', lines) })
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::allowance::{Allowance, BATCH_BYTES, UnderWay};
+use super::arrivals::Arrivals;
 use super::codec::{Batch, Encoded, Pool, Work};
 use super::notices::Notices;
 use super::query_outputs::{Sinks, print};
@@ -17,8 +18,8 @@ use super::query_stage::{QueryStage, Stepped};
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::plan::{BufferPlan, WhenFull};
-use crate::record::{Chunk, Refused, Row, SourceId, Step, Timestamp};
-use crate::source::{Source, SourceError, Waker};
+use crate::record::{Chunk, Piece, Refused, Row, SourceId, Step, Timestamp, log_group};
+use crate::source::{Source, SourceError, Waker, sls::SlsWatch};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
 /// Rows without lines (a rename, a finished file) wait this long for company.
@@ -58,6 +59,8 @@ pub(super) struct Signals {
     pub(super) parked: Mutex<Option<String>>,
     /// When records were last seen to be dropped by a full buffer, in milliseconds of unix time. 0: not in this run.
     pub(super) dropped_at: AtomicI64,
+    /// To look at Logstores from outside.
+    pub(super) watches: Vec<SlsWatch>,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
 }
@@ -102,6 +105,7 @@ struct Running {
     /// Commits that are not durable yet, oldest first.
     receipts: VecDeque<Committed>,
     allowance: Allowance,
+    arrivals: Arrivals,
     notices: Notices,
     /// Going back is not tried before this.
     set_back_due: Instant,
@@ -114,6 +118,8 @@ struct Committed {
     step: u64,
     /// What standard output is told once nothing can take it back.
     printed: Vec<u8>,
+    /// Of the source, if it wants to know what becomes of them.
+    rows: Vec<Row>,
 }
 
 /// A batch that the workers have.
@@ -136,6 +142,7 @@ impl Ingest {
         let waker = self.source.waker();
         let notices = Notices::new(self.job.clone());
         let allowance = Allowance::new(self.buffer.max_bytes);
+        let arrivals = Arrivals::new(&self.source, &self.door);
         let mut running = Running {
             ingest: self,
             waker,
@@ -143,6 +150,7 @@ impl Ingest {
             waiting: VecDeque::new(),
             receipts: VecDeque::new(),
             allowance,
+            arrivals,
             notices,
             set_back_due: Instant::now(),
         };
@@ -163,6 +171,8 @@ impl Ingest {
                 if !running.wait_for_damage() {
                     running.look_at_dropped();
                     running.notices.dropped_at_last();
+                    running.arrivals.look_now(running.delivered(), &mut running.ingest.source, &running.ingest.door);
+                    running.ingest.source.close();
                     return Ok(());
                 }
             }
@@ -242,7 +252,7 @@ impl Running {
             && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
         let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
         if let Ok(mut parked) = signals.parked.lock() {
-            *parked = full;
+            *parked = full.or_else(|| self.ingest.source.parked());
         }
         signals.settled.store(settled, Ordering::Release);
     }
@@ -253,7 +263,8 @@ impl Running {
             let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
             until = until.min(since + linger);
         }
-        if !room || !self.receipts.is_empty() || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
+        let owed = !self.receipts.is_empty() || self.arrivals.some();
+        if !room || owed || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             until = until.min(now + ROOM_LOOK);
         }
         if self.ingest.query.is_some() {
@@ -339,8 +350,13 @@ impl Running {
         let mut rows = batch.rows;
         rows.extend(self.ingest.versions.row());
         let commit = Commit { members: ready.members, rows, dead: ready.dead };
+        self.hand_in(commit, 0, ready.printed)
+    }
+
+    fn hand_in(&mut self, commit: Commit, step: u64, printed: Vec<u8>) -> Result<(), IngestError> {
+        let rows = self.arrivals.of(&commit.rows);
         let receipt = self.ingest.door.commit(commit)?;
-        self.receipts.push_back(Committed { receipt, step: 0, printed: ready.printed });
+        self.receipts.push_back(Committed { receipt, step, printed, rows });
         Ok(())
     }
 
@@ -356,9 +372,7 @@ impl Running {
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
         let Stepped { commit, step, printed } = stage.step(now)?;
-        let receipt = self.ingest.door.commit(commit)?;
-        self.receipts.push_back(Committed { receipt, step, printed });
-        Ok(())
+        self.hand_in(commit, step, printed)
     }
 
     fn look_at_receipts(&mut self) -> Result<(), IngestError> {
@@ -366,18 +380,25 @@ impl Running {
         while let Some(commit) = self.receipts.front_mut() {
             match commit.receipt.try_recv() {
                 Ok(durable) => durable?,
-                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
             }
-            if let Some(Committed { step, printed, .. }) = self.receipts.pop_front() {
-                self.durable(step, &printed)?;
+            if let Some(Committed { step, printed, rows, .. }) = self.receipts.pop_front() {
+                self.durable(step, &printed, rows)?;
             }
         }
+        self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
         Ok(())
     }
 
-    fn durable(&mut self, step: u64, printed: &[u8]) -> Result<(), IngestError> {
+    /// Up to which step all of a query's results have arrived, apart from those that lie in the store.
+    fn delivered(&self) -> Option<u64> {
+        self.ingest.query.as_ref().map(|stage| stage.upserts().delivered())
+    }
+
+    fn durable(&mut self, step: u64, printed: &[u8], rows: Vec<Row>) -> Result<(), IngestError> {
         print(printed);
+        self.arrivals.durable(rows, step, &mut self.ingest.source, &self.ingest.door);
         match &mut self.ingest.query {
             Some(stage) => Ok(stage.durable(step)?),
             None => Ok(()),
@@ -401,7 +422,10 @@ impl Running {
     /// Reads on from before what is damaged. All that was read is committed.
     fn set_back(&mut self) -> Result<(), IngestError> {
         match self.ingest.door.set_back() {
-            Ok(true) => self.ingest.source.set_back(self.ingest.door.rows())?,
+            Ok(true) => {
+                self.ingest.source.set_back(self.ingest.door.rows())?;
+                self.arrivals.begin_again(&self.ingest.door);
+            }
             Ok(false) => {}
             Err(error @ StoreError::Stopped) => return Err(error.into()),
             Err(error) => {
@@ -424,6 +448,7 @@ impl Running {
             if self.is_set_back_due() {
                 return true;
             }
+            self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
             self.ingest.source.wait(Instant::now() + ROOM_LOOK);
         }
         false
@@ -443,9 +468,9 @@ impl Running {
         if self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             self.commit_step(Instant::now())?;
         }
-        while let Some(Committed { receipt, step, printed }) = self.receipts.pop_front() {
+        while let Some(Committed { receipt, step, printed, rows }) = self.receipts.pop_front() {
             receipt.blocking_recv().map_err(|_| StoreError::Stopped)??;
-            self.durable(step, &printed)?;
+            self.durable(step, &printed, rows)?;
         }
         self.notices.passed_over(Instant::now());
         self.tell();
@@ -467,6 +492,9 @@ impl Running {
 
 /// More rows than these chunks will give, as far as can be told without decoding them.
 fn most_rows(chunks: &[Chunk]) -> u64 {
-    let lines = |chunk: &Chunk| memchr::memchr_iter(b'\n', &chunk.data).count() as u64 + 1;
+    let lines = |chunk: &Chunk| match chunk.piece {
+        Piece::LogGroups => log_group::groups(&chunk.data).map(|(_, group)| group.logs().count() as u64).sum(),
+        Piece::Lines | Piece::Part(_) => memchr::memchr_iter(b'\n', &chunk.data).count() as u64 + 1,
+    };
     16 * chunks.iter().map(lines).sum::<u64>()
 }

@@ -6,6 +6,7 @@
 
 mod agent;
 mod allowance;
+mod arrivals;
 mod build;
 mod codec;
 mod deliver;
