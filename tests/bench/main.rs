@@ -6,6 +6,8 @@
 //!     bench open    [--gb 1]                                       restart with so much owed
 //!     bench outage  [--seconds 60] [--rate 20]                     Elasticsearch dead at full input (MB/s)
 //!     bench chaos   [--minutes 2] [--rate 20]                      kill -9 again and again under load and rotation
+//!     bench sql     [--lines 1000000] [--pairs 5]                  a GROUP BY over JSON, beside a real Flink
+//!     bench keys    [--keys 5000000]                               state, restart and exactness of many keys
 //!     bench null    [--port 0]                                     the counting endpoint alone
 //!     bench write   --file F [--rate 20]                           a growing file of W1, until killed (MB/s)
 //!
@@ -16,10 +18,12 @@
 mod chaos;
 mod floor;
 mod idle;
+mod keys;
 mod latency;
 mod null;
 mod open;
 mod outage;
+mod sql;
 mod walk;
 mod works;
 
@@ -54,11 +58,13 @@ fn main() -> ExitCode {
         "open" => open::run(&options),
         "outage" => outage::run(&options),
         "chaos" => chaos::run(&options),
+        "sql" => sql::run(&options),
+        "keys" => keys::run(&options),
         "null" => null::serve(&options),
         "write" => chaos::write(&options),
         _ => {
             eprintln!(
-                "bench walk|w1|w2|idle|latency|open|outage|chaos|null|write [--name value]…; see tests/bench/main.rs"
+                "bench walk|w1|w2|idle|latency|open|outage|chaos|sql|keys|null|write [--name value]…; see tests/bench/main.rs"
             );
             false
         }

@@ -64,11 +64,15 @@ pub(crate) fn late(log: &str) -> u64 {
     before.rsplit(' ').next().unwrap_or("").replace(',', "").parse().unwrap_or(0)
 }
 
-/// The seeds to be run: `SPLASHDAM_SQL_SEEDS=a-b`, else the first `count`.
-pub(crate) fn seeds(count: u64) -> std::ops::RangeInclusive<u64> {
-    let Ok(text) = std::env::var("SPLASHDAM_SQL_SEEDS") else { return 0..=count - 1 };
-    let (a, b) = text.split_once('-').expect("SPLASHDAM_SQL_SEEDS=a-b");
-    a.parse().unwrap()..=b.parse().unwrap()
+/// The seeds to be run: `SPLASHDAM_SQL_SEEDS=a-b,c`, else the first `count`.
+pub(crate) fn seeds(count: u64) -> Vec<u64> {
+    let Ok(text) = std::env::var("SPLASHDAM_SQL_SEEDS") else { return (0..count).collect() };
+    let number = |text: &str| text.parse::<u64>().expect("SPLASHDAM_SQL_SEEDS=a-b,c");
+    let range = |text: &str| {
+        let (a, b) = text.split_once('-').unwrap_or((text, text));
+        number(a)..=number(b)
+    };
+    text.split(',').flat_map(range).collect()
 }
 
 /// The tables of a case over its own file.
@@ -79,7 +83,7 @@ pub(crate) fn table(room: &Room, case: &Case) -> String {
 
 #[test]
 fn generated_scripts_give_what_the_naive_engine_gives() {
-    for part in seeds(60).collect::<Vec<_>>().chunks(60) {
+    for part in seeds(60).chunks(60) {
         let (room, endpoint) = (Room::new(), Endpoint::start());
         let cases: Vec<Case> = part.iter().map(|seed| Case::new(*seed)).collect();
         let job = |case: &Case| {

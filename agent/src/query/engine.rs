@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::record::{ChangeKind, Changes, RefusedRow, SourceId};
-use crate::sql::expr::Context;
-use crate::sql::plan::NodeKind;
-
 use super::aggregation::Aggregation;
 use super::clock::{Clock, END, NONE, SourceState};
 use super::first::Firsts;
 use super::flow::Flow;
 use super::program::{Facts, Prepared, Program};
 use super::{codec, result, rows};
+use crate::record::{ChangeKind, Changes, RefusedRow, SourceId};
+use crate::sql::expr::Context;
+use crate::sql::plan::NodeKind;
 
 /// A script's state. One thread; the same calls give the same answers.
 #[derive(Debug)]

@@ -40,7 +40,7 @@ fn generated_scripts_have_the_naive_engines_rows_in_a_real_flink() {
         return;
     }
     let mut wrong = Vec::new();
-    for part in crate::scripts::seeds(10).collect::<Vec<_>>().chunks(50) {
+    for part in crate::scripts::seeds(10).chunks(50) {
         let room = Room::new();
         let cases: Vec<Case> = part.iter().map(|seed| Case::new(*seed)).collect();
         // One run for all: each case has a table of its own, which is called t while its statements are run.
