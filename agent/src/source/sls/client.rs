@@ -195,10 +195,18 @@ impl Client {
     }
 
     /// Says that `consumer` works on these shards; returns those that it shall work on.
-    pub(super) async fn heartbeat(&self, group: &str, consumer: &str, shards: &[u32]) -> Result<Vec<u32>, SlsError> {
+    pub(super) async fn heartbeat(
+        &self,
+        group: &str,
+        consumer: &str,
+        shards: &[u32],
+        within: Duration,
+    ) -> Result<Vec<u32>, SlsError> {
         let query = [("type", "heartbeat".to_owned()), ("consumer", consumer.to_owned())];
         let body = serde_json::json!(shards).to_string();
-        self.json(Method::POST, &self.group(group), &query, Some(body)).await
+        let path = self.group(group);
+        let response = self.send(Method::POST, &path, &query, Some(body), &[], within.min(CALL_TIMEOUT)).await?;
+        parse(&path, response).await
     }
 
     /// Where the group goes on, of one shard or of all. A shard without a checkpoint is left out.
@@ -246,9 +254,7 @@ impl Client {
         query: &[(&str, String)],
         body: Option<String>,
     ) -> Result<T, SlsError> {
-        let response = self.send(method, path, query, body, &[], CALL_TIMEOUT).await?;
-        let body = read(response, LONGEST_JSON).await?;
-        serde_json::from_slice(&body).map_err(|error| SlsError::Unusable(format!("{path}: {error}")))
+        parse(path, self.send(method, path, query, body, &[], CALL_TIMEOUT).await?).await
     }
 
     async fn call(&self, method: Method, path: &str, query: &[(&str, String)], body: String) -> Result<(), SlsError> {
@@ -347,6 +353,11 @@ impl Pulled {
 
 fn text(response: &Response, name: &str) -> Option<String> {
     Some(response.headers().get(name)?.to_str().ok()?.to_owned())
+}
+
+async fn parse<T: DeserializeOwned>(path: &str, response: Response) -> Result<T, SlsError> {
+    let body = read(response, LONGEST_JSON).await?;
+    serde_json::from_slice(&body).map_err(|error| SlsError::Unusable(format!("{path}: {error}")))
 }
 
 async fn read(mut response: Response, longest: u64) -> Result<Vec<u8>, SlsError> {

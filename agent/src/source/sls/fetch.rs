@@ -5,7 +5,7 @@
 //! pulls it and however it is cut. Waits only where it can be ended at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::body::{self, Piece};
 use super::client::{Client, Pulled, ShardInfo};
@@ -188,7 +188,13 @@ pub(super) fn random() -> f64 {
 impl Fetch {
     /// One pull, or a wait. False: there is nothing more to do.
     async fn turn(&mut self) -> bool {
+        let forgotten = self.context.shared.state().is_forgotten(Instant::now());
         let limit = match self.limit() {
+            // Somebody else may read the shard by now; the keeper finds out.
+            _ if forgotten => {
+                tokio::time::sleep(IDLE.0).await;
+                return self.is_ours();
+            }
             Limit::Unknown => {
                 tokio::time::sleep(END_LOOK).await;
                 return self.is_ours();

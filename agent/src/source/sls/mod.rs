@@ -22,6 +22,8 @@
 //! - **Hand-over.** A shard that the group takes away is fetched no more at once; it stays in our heartbeats, so that
 //!   nobody gets it, until all that was handed out of it has arrived and the checkpoint says so. Whoever is killed, or
 //!   silent for too long, is expired by the group; the next owner reads again from the checkpoint, under the same ids.
+//!   Who is silent knows it first: a heartbeat that was answered is a lease for the group's timeout, counted from when it
+//!   was sent, and without one nothing is pulled or handed out.
 //! - **A query with state** keeps what it counted here, so its shards can't move: it begins at its own position only,
 //!   keeps reporting all shards, and hands nothing out while the group has given one of them to somebody else.
 //!
@@ -116,7 +118,7 @@ impl SlsSource {
         let mut step = Step::default();
         let mut state = self.context.shared.state();
         step.rows.append(&mut state.rows);
-        if state.gate.is_some() || (self.context.plan.all_shards && !state.told) {
+        if state.gate.is_some() || state.is_forgotten(Instant::now()) || (self.context.plan.all_shards && !state.told) {
             return step;
         }
         let mut taken = 0;

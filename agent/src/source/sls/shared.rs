@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
@@ -93,6 +94,8 @@ pub(super) struct State {
     /// query with state gets rows, else those of one shard could close windows that another still has rows of.
     pub(super) ready: bool,
     pub(super) told: bool,
+    /// Until then the group gives our shards to nobody else. `None`: there is no group.
+    pub(super) lease: Option<Instant>,
     /// Where a bounded run ends, by shard; `None`: not known yet.
     pub(super) ends: Option<BTreeMap<u32, u64>>,
     /// A bounded run has nothing more to read, as far as the group is concerned.
@@ -173,6 +176,11 @@ impl Held {
 }
 
 impl State {
+    /// The group may have given our shards to others: nothing of them may be read until it answers again.
+    pub(super) fn is_forgotten(&self, now: Instant) -> bool {
+        self.lease.is_some_and(|lease| now >= lease)
+    }
+
     /// Takes a shard in whose position is to be found out.
     pub(super) fn take(&mut self, shard: u32, held: Held) {
         self.shards.insert(shard, held);
@@ -257,6 +265,8 @@ pub(super) fn raise(to: &mut BTreeMap<SourceId, Position>, source: SourceId, pos
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::source::sls::cursor::Cursor;
 
@@ -294,6 +304,14 @@ mod tests {
         assert_eq!(state.is_done(3, &state.acknowledged), Some(Some(at(100))));
         state.begin(3, at(50), false);
         assert_eq!(state.known[&SourceId(30)].1, at(100), "a second beginning is none");
+    }
+
+    #[test]
+    fn nothing_is_read_when_the_group_may_have_given_the_shards_away() {
+        let now = Instant::now();
+        assert!(!State::default().is_forgotten(now), "without a group nobody gives shards away");
+        let state = State { lease: Some(now), ..State::default() };
+        assert!(state.is_forgotten(now) && !state.is_forgotten(now.checked_sub(Duration::from_secs(1)).unwrap()));
     }
 
     #[tokio::test]

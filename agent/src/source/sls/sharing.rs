@@ -17,6 +17,9 @@ use crate::record::SourceId;
 /// Checkpoints move so often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
 
+/// The last heartbeat.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
 impl Keeper {
     /// Finds the shards, and the group or makes it.
     pub(super) async fn prepare(&mut self) -> Result<(), SlsError> {
@@ -53,10 +56,12 @@ impl Keeper {
     pub(super) async fn heartbeat(&mut self, now: Instant) -> Result<(), SlsError> {
         let Some(group) = self.group.as_mut().filter(|group| now >= group.beat_due) else { return Ok(()) };
         let (name, report) = (&group.plan.name, group.membership.report());
-        match self.context.client.heartbeat(name, &group.consumer, &report).await {
+        let within = group.interval() * 2;
+        match self.context.client.heartbeat(name, &group.consumer, &report, within).await {
             Ok(assigned) => {
                 let orders = group.membership.answered(&assigned, now);
                 group.beat_due = now + group.interval();
+                self.context.shared.state().lease = Some(now + group.timeout);
                 self.obey(orders);
                 Ok(())
             }
@@ -70,8 +75,7 @@ impl Keeper {
                 self.prepare().await
             }
             Err(error) => {
-                let patience = group.timeout + group.interval();
-                if group.membership.is_forgotten(Instant::now(), patience) {
+                if group.membership.is_forgotten(Instant::now(), group.timeout) {
                     tracing::warn!(job = %self.context.job, %error, "no heartbeat was answered for too long: the group has given the shards away");
                     self.forget();
                 }
@@ -212,7 +216,8 @@ impl Keeper {
             return;
         }
         if let Some(group) = &self.group
-            && let Err(error) = self.context.client.heartbeat(&group.plan.name, &group.consumer, &[]).await
+            && let Err(error) =
+                self.context.client.heartbeat(&group.plan.name, &group.consumer, &[], LEAVE_WITHIN).await
         {
             tracing::debug!(job = %self.context.job, %error, "the group could not be left");
         }
