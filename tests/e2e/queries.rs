@@ -225,3 +225,32 @@ fn what_is_owed_to_a_sink_waits_for_a_sink_of_that_name_and_is_told() {
     both.once_well();
     assert_eq!((endpoint.count("olds"), endpoint.count("news")), (3, 0));
 }
+
+#[test]
+fn a_bounded_run_whose_state_is_full_ends_and_says_so_and_goes_on_with_more_room() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let lines: String = (0..120_000).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+    room.file("logs/app.json", lines);
+    let job = |max: &str| {
+        let query = script(
+            &room,
+            &endpoint.url(),
+            "a INT",
+            "a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED",
+            "SELECT a, COUNT(*) FROM s GROUP BY a",
+        );
+        format!("SET 'splashdam.state.max-bytes' = '{max}';\n{query}")
+    };
+    let mut small = agent(&room, &job("1 mb"));
+    let output = small.once();
+    let log = small.log();
+    assert_eq!(output.status.code(), Some(8), "{log}");
+    let warned = log.lines().filter(|line| line.contains("WARN") && line.contains("reading stops: the query's state"));
+    assert_eq!(warned.count(), 1, "{log}");
+    let before = log.split_once(" bytes, which is as large as splashdam.state.max-bytes allows (1").unwrap().0;
+    let bytes: u64 = before.rsplit_once(' ').unwrap().1.parse().unwrap();
+    assert!((1 << 20..5 << 18).contains(&bytes), "{bytes} bytes where 1 MiB is allowed");
+    agent(&room, &job("1 gb")).once_well();
+    let expected: BTreeMap<String, i64> = (0..120_000).map(|a| (a.to_string(), 1)).collect();
+    assert!(counts(&endpoint, "n") == expected);
+}

@@ -93,6 +93,11 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             failures.iter().for_each(complain);
             break Exit::Failed;
         }
+        let stuck = agent.stuck();
+        if !stuck.is_empty() {
+            stuck.iter().for_each(complain);
+            break Exit::StateFull;
+        }
         if agent.finished() {
             let held = agent.held();
             held.iter().for_each(complain);

@@ -4,28 +4,24 @@
 //! and leaves the others alone.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use splashdam_api as api;
 use tokio::sync::watch;
 
-use super::build::{Built, BuiltSink, SinkDoor, Site};
+use super::build::Site;
 use super::codec::Pool;
-use super::deliver::{self, Delivery};
-use super::ingest::Signals;
-use super::query_outputs::Sinks;
 use super::query_stage::QueryError;
+use super::running::Running;
 use super::status::{self, held};
-use super::upserts::Upserts;
 use super::versions;
-use crate::metrics::{Metrics, PipelineMetrics};
+use crate::metrics::Metrics;
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
-use crate::source::{SourceError, Waker};
+use crate::source::SourceError;
 use crate::store::{self, Options, Store, StoreError};
 
 /// How long a flush waits for acknowledgements.
@@ -68,32 +64,6 @@ pub(crate) struct Agent {
     stop: watch::Sender<bool>,
     data_dir: PathBuf,
     started: Timestamp,
-}
-
-/// One running pipeline.
-pub(super) struct Running {
-    pub(super) job: JobPlan,
-    bounded: bool,
-    pub(super) door: store::Pipeline,
-    upserts: Option<Arc<Upserts>>,
-    pub(super) sinks: Sinks,
-    pub(super) started: Timestamp,
-    pub(super) deliveries: Vec<Arc<Delivery>>,
-    pub(super) metrics: PipelineMetrics,
-    pub(super) signals: Arc<Signals>,
-    waker: Waker,
-    ingest: Mutex<Option<JoinHandle<()>>>,
-    delivering: Vec<tokio::task::JoinHandle<()>>,
-    outcome: Arc<Mutex<Outcome>>,
-}
-
-/// How the ingest loop ended.
-#[derive(Debug, Default)]
-enum Outcome {
-    #[default]
-    Runs,
-    Ended,
-    Failed(String),
 }
 
 /// Counts that the progress line shows.
@@ -181,6 +151,13 @@ impl Agent {
     /// Every source was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
         self.pipelines.iter().all(|p| p.ended() && p.delivers_all())
+    }
+
+    /// Why bounded runs will not reach their ends: a query's state is full, and all that was read is committed.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        let settled = |p: &&Running| p.bounded && !p.ended() && p.signals.settled.load(Ordering::Acquire);
+        let told = |p: &Running| Some(format!("job {}: {}", p.id(), p.full()?));
+        self.pipelines.iter().filter(settled).filter_map(told).collect()
     }
 
     /// What is owed to sinks that scripts have no more, a line for each.
@@ -365,113 +342,6 @@ impl Agent {
             let known: Vec<_> = self.pipelines.iter().map(|p| p.id()).collect();
             format!("no pipeline {pipeline:?}; there are: {}", known.join(", "))
         })
-    }
-}
-
-impl Running {
-    fn start(built: Built, stop: &watch::Receiver<bool>) -> Result<Running, StartError> {
-        let Built { job, ingest, sinks, upserts } = built;
-        let names = ingest.sinks.clone();
-        let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
-        let (waker, bounded) = (ingest.source.waker(), ingest.once);
-        let outcome = Arc::new(Mutex::new(Outcome::Runs));
-        let (told, id) = (outcome.clone(), job.id().to_owned());
-        let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(move || {
-            let ended = match ingest.run() {
-                Ok(()) => Outcome::Ended,
-                Err(error) => {
-                    tracing::error!(job = %id, %error, "the pipeline can't go on");
-                    Outcome::Failed(error.to_string())
-                }
-            };
-            if let Ok(mut outcome) = told.lock() {
-                *outcome = ended;
-            }
-        })?;
-        let (mut delivering, mut deliveries) = (Vec::new(), Vec::new());
-        for BuiltSink { plan, delivery, door } in sinks {
-            deliveries.push(delivery.clone());
-            let (metrics, stop) = (metrics.clone(), stop.clone());
-            delivering.push(match door {
-                SinkDoor::Store(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
-                SinkDoor::Query(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
-            });
-        }
-        Ok(Running {
-            job,
-            bounded,
-            door,
-            upserts,
-            sinks: names,
-            started: Timestamp::now(),
-            deliveries,
-            metrics,
-            signals,
-            waker,
-            ingest: Mutex::new(Some(thread)),
-            delivering,
-            outcome,
-        })
-    }
-
-    pub(super) fn id(&self) -> &str {
-        self.job.id()
-    }
-
-    /// What is owed, by lane.
-    pub(super) fn lanes(&self) -> Vec<store::Lane> {
-        let upserts = self.upserts.iter().flat_map(|upserts| upserts.lanes());
-        self.door.lanes().into_iter().chain(upserts).collect()
-    }
-
-    /// What is owed to sinks that the script has no more, with their names.
-    pub(super) fn held(&self) -> Vec<(String, store::Lane)> {
-        self.lanes().into_iter().filter_map(|lane| Some((self.sinks.gone(&lane.index)?, lane))).collect()
-    }
-
-    /// Nothing is owed to a sink that there is.
-    fn delivers_all(&self) -> bool {
-        self.lanes().iter().all(|lane| self.sinks.gone(&lane.index).is_some())
-    }
-
-    pub(super) fn owed_bytes(&self) -> u64 {
-        self.door.owed_bytes() + self.upserts.as_ref().map_or(0, |upserts| upserts.bytes())
-    }
-
-    fn join(&self, deadline: Instant) -> bool {
-        let Some(thread) = self.ingest.lock().ok().and_then(|mut thread| thread.take()) else { return true };
-        while !thread.is_finished() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        thread.join().is_ok()
-    }
-
-    /// The ingest loop has ended well, or has nothing under way.
-    fn quiet(&self) -> bool {
-        self.ended() || (!self.signals.flush.load(Ordering::Acquire) && self.signals.settled.load(Ordering::Acquire))
-    }
-
-    fn ended(&self) -> bool {
-        self.outcome.lock().is_ok_and(|outcome| matches!(*outcome, Outcome::Ended))
-    }
-
-    pub(super) fn failure(&self) -> Option<String> {
-        match &*self.outcome.lock().ok()? {
-            Outcome::Failed(why) => Some(why.clone()),
-            Outcome::Runs | Outcome::Ended => None,
-        }
-    }
-
-    /// Why nothing more is read until an operator decides.
-    pub(super) fn full(&self) -> Option<String> {
-        self.signals.parked.lock().ok()?.clone()
-    }
-
-    pub(super) fn stopping(&self) -> bool {
-        self.signals.stop.load(Ordering::Acquire)
     }
 }
 

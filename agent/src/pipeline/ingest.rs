@@ -173,7 +173,7 @@ impl Running {
             self.notices.room(self.ingest.door.room());
             let room = self.has_room();
             let busy = self.waiting.len() >= self.ingest.max_waiting;
-            let budget = if room && !busy { BATCH_BYTES.saturating_sub(self.gathered.bytes) } else { 0 };
+            let budget = if room && !busy { self.budget() } else { 0 };
             let step = self.ingest.source.poll(budget, now)?;
             self.notices.first_look(&self.ingest.source, self.ingest.metrics.files.get().unsigned_abs());
             let idle = self.gather(step, now);
@@ -182,7 +182,8 @@ impl Running {
                 self.dispatch();
                 continue;
             }
-            if self.ingest.once && self.ingest.source.finished() && budget > 0 && idle {
+            let looked = budget > 0 || self.is_full();
+            if self.ingest.once && self.ingest.source.finished() && looked && idle {
                 return Ok(());
             }
             self.tell();
@@ -190,6 +191,19 @@ impl Running {
                 self.wait(now, room);
             }
         }
+    }
+
+    /// What the next batch may take yet.
+    fn budget(&self) -> usize {
+        let gathered = self.gathered.bytes;
+        let under_way = gathered + self.waiting.iter().map(|batch| batch.bytes).sum::<usize>();
+        let state = self.ingest.query.as_deref().map_or(usize::MAX, |stage| stage.budget(under_way));
+        BATCH_BYTES.saturating_sub(gathered).min(state)
+    }
+
+    /// A query's state is as large as it may be.
+    fn is_full(&self) -> bool {
+        self.ingest.query.as_deref().is_some_and(|stage| stage.full().is_some())
     }
 
     /// Batches under way count as if they were owed already; one is always allowed.
@@ -201,10 +215,10 @@ impl Running {
         let owed = self.ingest.door.owed_bytes() + in_memory;
         let fits =
             (self.waiting.is_empty() && in_memory < self.ingest.max_owed) || owed + under_way < self.ingest.max_owed;
-        fits && self.ingest.door.room() == Room::Yes && stage.is_none_or(|stage| stage.full().is_none())
+        fits && self.ingest.door.room() == Room::Yes && !self.is_full()
     }
 
-    fn tell(&self) {
+    fn tell(&mut self) {
         let signals = &self.ingest.signals;
         let progress = self.ingest.source.progress();
         signals.read.store(progress.read, Ordering::Relaxed);
@@ -213,7 +227,9 @@ impl Running {
             && self.waiting.is_empty()
             && self.receipts.is_empty()
             && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
-        let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
+        let ended = self.ingest.once && self.ingest.source.finished();
+        let full = self.ingest.query.as_ref().filter(|_| !ended).and_then(|stage| stage.full());
+        self.notices.full(full.as_deref());
         if let Ok(mut parked) = signals.parked.lock() {
             *parked = full;
         }
@@ -260,7 +276,8 @@ impl Running {
         let Some(since) = self.gathered.since else { return false };
         let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
         let ended = self.ingest.once && self.ingest.source.finished();
-        flush || ended || self.gathered.bytes >= BATCH_BYTES * 3 / 4 || now.duration_since(since) >= linger
+        let whole = self.gathered.bytes >= BATCH_BYTES * 3 / 4 || (self.gathered.bytes > 0 && self.budget() == 0);
+        flush || ended || whole || now.duration_since(since) >= linger
     }
 
     /// Hands what was gathered to the workers.
@@ -303,7 +320,7 @@ impl Running {
             self.ratio = bytes as f64 / batch.bytes as f64;
         }
         if let Some(stage) = &mut self.ingest.query {
-            stage.take(ready, prepared, batch.rows, Instant::now());
+            stage.take(ready, prepared, batch.rows, batch.bytes, Instant::now());
             stage.finished(batch.finished);
             return self.commit_due();
         }

@@ -27,6 +27,7 @@ mod query_codec;
 mod query_door;
 mod query_outputs;
 mod query_stage;
+mod running;
 mod state_log;
 mod status;
 mod trial;

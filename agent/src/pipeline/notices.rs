@@ -27,6 +27,7 @@ pub(super) struct Notices {
     untimed_said: Option<Instant>,
     untimed: u64,
     room: Room,
+    full: bool,
 }
 
 impl Notices {
@@ -40,6 +41,7 @@ impl Notices {
             untimed_said: None,
             untimed: 0,
             room: Room::Yes,
+            full: false,
         }
     }
 
@@ -50,11 +52,22 @@ impl Notices {
         }
         let job = &self.job;
         match source {
+            Source::Several(sources) if sources.are_stdin() => tracing::info!(%job, "reading standard input"),
             Source::File(_) | Source::Several(_) => {
                 let Progress { read, total } = source.progress();
                 tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");
             }
             Source::Stdin(_) => tracing::info!(%job, "reading standard input"),
+        }
+    }
+
+    /// Says once that a query's state is as large as it may be, with what to do, and once that it is not any more.
+    pub(super) fn full(&mut self, why: Option<&str>) {
+        let job = &self.job;
+        match (std::mem::replace(&mut self.full, why.is_some()), why) {
+            (false, Some(why)) => tracing::warn!(%job, "reading stops: {why}"),
+            (true, None) => tracing::info!(%job, "the query's state has room again, reading goes on"),
+            _ => {}
         }
     }
 

@@ -2,9 +2,9 @@
 
 use splashdam_api::{self as api, ParkedLane, PipelineStatus, State};
 
-use super::agent::Running;
 use super::deliver::{DeliveryStatus, Parked};
 use super::query_outputs::Sinks;
+use super::running::Running;
 use super::versions;
 use crate::record::Timestamp;
 use crate::source::Source;
