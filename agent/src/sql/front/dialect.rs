@@ -2,7 +2,7 @@
 //!
 //! | written | becomes |
 //! |---|---|
-//! | `TABLE t [PARTITION BY a, b]` as an argument | `` `TABLE`(t[, a, b]) `` |
+//! | `TABLE t [PARTITION BY a, b]`, `… (a, b)`, as an argument | `` `TABLE`(t[, a, b]) `` |
 //! | `MAP[k, v, …]` | `MAP(k, v, …)` |
 //! | `CAST(x AS type)`, `TRY_CAST(…)` | a cast to a `DataType::Custom`, see `types.rs` |
 //! | `JSON_VALUE` and its kin | see `json.rs` |
@@ -168,7 +168,12 @@ fn table_argument(parser: &mut Parser<'_>) -> Result<Expr, Wrong> {
         (_, None) => return Err(expected(parser, "the name of a table").into()),
     };
     let mut args = vec![table];
-    if eat(parser, &["PARTITION", "BY"]) {
+    let partitioned = eat(parser, &["PARTITION", "BY"]);
+    if partitioned && parser.consume_token(&Token::LParen) {
+        // Flink's only form for several columns.
+        args.extend(parser.parse_comma_separated(Parser::parse_identifier)?.into_iter().map(Expr::Identifier));
+        parser.expect_token(&Token::RParen)?;
+    } else if partitioned {
         loop {
             args.push(Expr::Identifier(parser.parse_identifier()?));
             // The comma belongs to the argument list unless another plain column follows it.

@@ -17,6 +17,7 @@ const QUERIES: &[&str] = &[
     "SELECT window_start FROM TABLE(TUMBLE(DATA => TABLE s, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '10' MINUTES)) GROUP BY window_start, window_end",
     "SELECT window_start FROM TABLE(HOP(TABLE s, DESCRIPTOR(ts), INTERVAL '5' MINUTES, INTERVAL '10' MINUTES)) AS w GROUP BY window_start, window_end",
     "SELECT window_start FROM TABLE(CUMULATE(TABLE s, DESCRIPTOR(ts), INTERVAL '2' MINUTES, INTERVAL '10' MINUTES)) GROUP BY window_start, window_end",
+    "SELECT window_start FROM TABLE(SESSION(TABLE s PARTITION BY (a, b), DESCRIPTOR(ts), INTERVAL '5' MINUTES)) GROUP BY window_start, window_end, a",
     "SELECT window_start FROM TABLE(SESSION(TABLE s PARTITION BY a, b, DESCRIPTOR(ts), INTERVAL '5' MINUTES)) GROUP BY window_start, window_end, a",
     "SELECT window_start FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL ${size})) GROUP BY window_start, window_end",
     "SELECT a, COUNT(*) FILTER (WHERE b > 500), COUNT(DISTINCT c), SUM(b) FROM s GROUP BY a HAVING COUNT(*) > 1",
