@@ -160,6 +160,14 @@ impl Graph {
         }
     }
 
+    /// Whether rows of the node are results of windows, which late rows may change.
+    pub(super) fn is_of_windows(&self, node: usize) -> bool {
+        self.used(std::iter::once(node)).into_iter().any(|node| match self.nodes.get(node).map(|node| &node.kind) {
+            Some(NodeKind::Aggregate(aggregate)) => aggregate.window.is_some(),
+            _ => false,
+        })
+    }
+
     /// The column of node `of` that a column above it is, if it is only handed on.
     pub(super) fn origin(&self, mut node: usize, mut column: usize, of: usize) -> Option<usize> {
         while node != of {

@@ -116,6 +116,9 @@ impl Binder<'_> {
                            supported: aggregate the source once, or use windows below";
             return self.refuse(at, message);
         }
+        if self.graph.is_of_windows(input.node) {
+            self.above_windows.push(at);
+        }
         let plan = match groups.window {
             Some(window) => self.with_group_window(at, input, groups.keys, calls, window)?,
             None => self.with_windows_of_input(at, input, groups.keys, calls)?,
@@ -171,6 +174,20 @@ impl Binder<'_> {
             Planned { input: input.node, keys: plain, window_keys, calls, window: None, early: None },
             of,
         )
+    }
+
+    /// A window that takes late rows sends its result again, changed: whatever is computed with it would count both.
+    pub(super) fn check_above_windows(&mut self) {
+        let above = std::mem::take(&mut self.above_windows);
+        if self.settings.allowed_lateness.is_zero() {
+            return;
+        }
+        for at in above {
+            let message = "an aggregate or ROW_NUMBER over the results of windows is not supported where these may change afterwards, \
+                           by late rows (table.exec.emit.allow-lateness, or EMIT … AFTER WATERMARK, also of another INSERT): \
+                           take that out, or aggregate the source once";
+            let _: Bound<()> = self.refuse(at, message);
+        }
     }
 
     /// What EMIT and the settings say for a window.

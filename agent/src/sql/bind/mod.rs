@@ -48,6 +48,7 @@ pub(crate) fn bind(script: &Script) -> Result<Query, Vec<SqlError>> {
     }
     binder.check_unused_views();
     binder.check_sessions(&outputs);
+    binder.check_above_windows();
     if script.inserts.is_empty() && binder.errors.is_empty() {
         binder.error(Place { line: 1, column: 1 }, 0, "the script has no INSERT INTO, so it does nothing".to_owned());
     }
@@ -85,6 +86,8 @@ struct Binder<'a> {
     /// WITH: the names that queries have here, the innermost last.
     ctes: Vec<(sqlparser::ast::Ident, Bound<Relation>)>,
     sessions: Vec<window::Session>,
+    /// What computes with the results of windows.
+    above_windows: Vec<Span>,
     /// Tables and views that have been bound, by name and (for views, which hold windows) emission.
     relations: Vec<(String, Option<Emission>, Bound<Relation>)>,
     /// Views whose queries are being bound.
@@ -112,6 +115,7 @@ impl<'a> Binder<'a> {
             calls: None,
             ctes: Vec::new(),
             sessions: Vec::new(),
+            above_windows: Vec::new(),
             graph: Graph::default(),
             relations: Vec::new(),
             expanding: Vec::new(),

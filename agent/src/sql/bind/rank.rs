@@ -121,6 +121,9 @@ impl Binder<'_> {
                            source, or aggregate by window";
             return self.refuse(rank.at, message);
         }
+        if self.graph.is_of_windows(input) {
+            self.above_windows.push(rank.at);
+        }
         if rank.by_arrival.is_some() && !rank.order.is_empty() {
             let message =
                 "ORDER BY columns before PROCTIME() are not supported in ROW_NUMBER(): order by one or the other";
