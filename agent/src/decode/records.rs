@@ -10,14 +10,19 @@ pub(crate) struct Record<'a> {
     pub(crate) part: Part,
 }
 
-/// The records of a chunk in order.
+/// What editors of some systems put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The records of a chunk in order. A byte order mark at a source's beginning belongs to none.
 pub(crate) fn records(chunk: &Chunk) -> impl Iterator<Item = Record<'_>> {
+    let mark = if chunk.offset == 0 && chunk.data.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    let (data, base) = (chunk.data.get(mark..).unwrap_or_default(), chunk.offset + mark as u64);
     let part = match chunk.piece {
-        Piece::Part(part) => Some(Record { bytes: &chunk.data, offset: chunk.offset, part }),
+        Piece::Part(part) => Some(Record { bytes: data, offset: base, part }),
         Piece::Lines => None,
     };
-    let lines: &[u8] = if part.is_some() { &[] } else { &chunk.data };
-    part.into_iter().chain(Lines { data: lines, base: chunk.offset, at: 0, ends: memchr::memchr_iter(b'\n', lines) })
+    let lines: &[u8] = if part.is_some() { &[] } else { data };
+    part.into_iter().chain(Lines { data: lines, base, at: 0, ends: memchr::memchr_iter(b'\n', lines) })
 }
 
 struct Lines<'a> {
@@ -41,5 +46,33 @@ impl<'a> Iterator for Lines<'a> {
         let record = Record { bytes, offset: self.base + self.at as u64, part: Part::default() };
         self.at = end + 1;
         Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::SourceId;
+
+    #[test]
+    fn a_byte_order_mark_belongs_to_no_record() {
+        let chunk = |offset, piece, data: &str| Chunk {
+            source: SourceId(1),
+            path: "x".into(),
+            offset,
+            piece,
+            data: data.as_bytes().to_vec(),
+        };
+        let part = Piece::Part(Part::default());
+        for (offset, piece, data, expected) in [
+            (0, Piece::Lines, "\u{feff}a\nb\n", vec![(3, "a"), (5, "b")]),
+            (0, part, "\u{feff}a", vec![(3, "a")]),
+            (7, Piece::Lines, "\u{feff}a\n", vec![(7, "\u{feff}a")]),
+        ] {
+            let chunk = chunk(offset, piece, data);
+            let found: Vec<(u64, &str)> =
+                records(&chunk).map(|record| (record.offset, std::str::from_utf8(record.bytes).unwrap())).collect();
+            assert_eq!(found, expected, "{data:?}");
+        }
     }
 }

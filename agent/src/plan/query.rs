@@ -124,6 +124,8 @@ pub(crate) struct CsvFormat {
     /// `None`: quoting is off.
     pub(crate) quote: Option<char>,
     pub(crate) escape: Option<char>,
+    /// The first line of a file (and of standard input) is passed over: it names the columns.
+    pub(crate) header: bool,
     /// Lines that begin with `#` are passed over.
     pub(crate) allow_comments: bool,
     pub(crate) ignore_parse_errors: bool,
@@ -202,6 +204,7 @@ impl Default for CsvFormat {
             delimiter: ',',
             quote: Some('"'),
             escape: None,
+            header: false,
             allow_comments: false,
             ignore_parse_errors: false,
             null_literal: None,

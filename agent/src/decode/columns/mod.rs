@@ -53,7 +53,7 @@ enum Format {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DecodeFacts {
     pub(crate) records: u64,
-    /// Records without any text (json, csv), and comments.
+    /// Records without any text (json, csv), comments, and a first line that names the columns.
     pub(crate) blank: u64,
     /// Records that are none of the format, passed over because parse errors are ignored.
     pub(crate) skipped: u64,
@@ -129,8 +129,13 @@ impl ColumnDecoder {
         if let Format::Json { names, .. } = &self.format {
             scratch.slots.resize(names.len(), scan::Slot::default());
         }
+        let mut first = chunk.offset == 0;
         for record in records(chunk) {
             facts.records += 1;
+            if std::mem::replace(&mut first, false) && self.has_header() {
+                facts.blank += 1;
+                continue;
+            }
             let from = (record.offset - chunk.offset) as usize;
             let bytes = from..from + record.bytes.len();
             let line: Cow<'_, str> = match valid.and_then(|text| text.get(bytes.clone())) {
@@ -157,6 +162,11 @@ impl ColumnDecoder {
         let rows = offsets.len();
         let origin = Origin { source: chunk.source, offsets, ordinals: Vec::new() };
         (Batch { columns, rows, origin: Some(origin) }, facts)
+    }
+
+    /// The first record of a source names the columns.
+    fn has_header(&self) -> bool {
+        matches!(&self.format, Format::Csv { format, .. } if format.header)
     }
 
     fn ignores_errors(&self) -> bool {
@@ -292,7 +302,18 @@ impl ColumnDecoder {
         let ty = self.columns.get(field.column).map(|column| column.ty.to_string()).unwrap_or_default();
         let shown: String = text.chars().take(100).collect();
         let more = if shown.len() < text.len() { "…" } else { "" };
-        format!("field \"{}\": {shown}{more} is no {ty}", self.name(field))
+        let hint = self.columns.get(field.column).and_then(|column| self.hint(&column.ty, text)).unwrap_or_default();
+        format!("field \"{}\": {shown}{more} is no {ty}{hint}", self.name(field))
+    }
+
+    /// How a time that is none as the table is declared could be read.
+    fn hint(&self, ty: &Type, text: &str) -> Option<String> {
+        let iso = match &self.format {
+            Format::Json { options, .. } => Some(matches!(options.rules, Rules::JsonIso)),
+            Format::Csv { .. } => None,
+            Format::Raw => return None,
+        };
+        temporal::hint(ty, text.trim_matches('"').trim(), iso)
     }
 
     /// Columns that the source knows rather than the record, all rows at once.

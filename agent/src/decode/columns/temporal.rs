@@ -1,5 +1,6 @@
 //! Dates and times in texts, as Flink's formats take them. Years have four digits. `None`: it is none.
 
+use crate::record::Type;
 use crate::record::print::days;
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -45,6 +46,41 @@ pub(super) fn sql_timestamp(text: &str) -> Option<i64> {
 pub(super) fn iso_timestamp(text: &str) -> Option<i64> {
     let clock = iso_time(text.get(10..)?.strip_prefix(['T', 't'])?)?;
     Some(date(text.get(..10)?)? * DAY_MICROS + clock)
+}
+
+/// What a table must say for `text`, which looks like a time, to be read as one. `iso`: json's standard is ISO-8601;
+/// `None`: csv, which has but one.
+pub(super) fn hint(ty: &Type, text: &str, iso: Option<bool>) -> Option<String> {
+    let zoned = match ty {
+        Type::Timestamp(_) => false,
+        Type::TimestampLtz(_) => true,
+        _ => return None,
+    };
+    ymd(text.get(..10)?)?;
+    let (between, clock) = (text.get(10..11)?, text.get(11..)?);
+    let with_t = between.eq_ignore_ascii_case("t");
+    let at_utc = clock.ends_with(['Z', 'z']);
+    let offset = clock.rfind(['+', '-']).filter(|_| !at_utc);
+    if (!with_t && between != " ")
+        || self::clock(clock.get(..offset.unwrap_or(clock.len() - usize::from(at_utc)))?, true).is_none()
+    {
+        return None;
+    }
+    let mut says = Vec::new();
+    match iso {
+        Some(false) if with_t => says.push("'json.timestamp-format.standard' = 'ISO-8601' in the table's WITH, for times with a T like 2026-11-21T08:01:00".to_owned()),
+        Some(true) if !with_t => says.push("'json.timestamp-format.standard' = 'SQL' in the table's WITH, for times with a blank like 2026-11-21 08:01:00".to_owned()),
+        None if with_t => says.push("STRING as its type, and TO_TIMESTAMP(REPLACE(…, 'T', ' ')) in the query: csv takes times like 2026-11-21 08:01:00 only".to_owned()),
+        _ => {}
+    }
+    if offset.is_some() {
+        says.push("STRING as its type, and a conversion in the query: only Z is taken for a zone".to_owned());
+    } else if at_utc && !zoned {
+        says.push("TIMESTAMP_LTZ(3) as its type, for times with a Z".to_owned());
+    } else if !at_utc && zoned {
+        says.push("TIMESTAMP(3) as its type, for times without a Z".to_owned());
+    }
+    (!says.is_empty()).then(|| format!("; it needs {}", says.join(", and ")))
 }
 
 /// Cuts off what is finer than `precision` digits of a second.

@@ -8,6 +8,7 @@
 //! | `csv.field-delimiter` | `,` | one character |
 //! | `csv.quote-character`, `csv.disable-quote-character` | `"`, false | |
 //! | `csv.escape-character` | none | |
+//! | `csv.header` | false | the first line of each file names the columns and is passed over (not Flink's) |
 //! | `csv.allow-comments` | false | lines that begin with `#` are passed over |
 //! | `csv.ignore-parse-errors` | false | as for json |
 //! | `csv.null-literal` | none | a field with this text is NULL |
@@ -28,6 +29,7 @@ pub(super) const KEYS: &[&str] = &[
     "csv.quote-character",
     "csv.disable-quote-character",
     "csv.escape-character",
+    "csv.header",
     "csv.allow-comments",
     "csv.ignore-parse-errors",
     "csv.null-literal",
@@ -104,6 +106,7 @@ fn read_csv(options: &mut Options<'_, '_>) -> CsvFormat {
         delimiter: options.character("csv.field-delimiter").unwrap_or(default.delimiter),
         quote: if unquoted { None } else { quote.or(default.quote) },
         escape: options.character("csv.escape-character"),
+        header: options.boolean("csv.header").unwrap_or(default.header),
         allow_comments: options.boolean("csv.allow-comments").unwrap_or(default.allow_comments),
         ignore_parse_errors: options.boolean("csv.ignore-parse-errors").unwrap_or(default.ignore_parse_errors),
         null_literal: options.any_text("csv.null-literal"),

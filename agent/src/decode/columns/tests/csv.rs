@@ -124,3 +124,19 @@ fn only_the_columns_that_are_read_are_converted() {
     assert_eq!((batch.columns[0].value(0), batch.columns[1].value(0)), (Value::Int(3), Value::Int(1)));
     assert_eq!((batch.rows, facts.refused.len()), (1, 1));
 }
+
+#[test]
+fn a_first_line_that_names_the_columns_is_passed_over_where_the_table_says_so() {
+    let read = |format: CsvFormat, data: &str| {
+        let columns = [("name", Type::STRING), ("number", Type::Int)];
+        let (batch, facts) = decode_first(&table(TableFormat::Csv(format), &columns), data);
+        (batch.rows, facts.blank, facts.refused.len())
+    };
+    let header = CsvFormat { header: true, ..CsvFormat::default() };
+    assert_eq!(read(header.clone(), "name,number\nx,1\n"), (1, 1, 0));
+    assert_eq!(read(header.clone(), "\u{feff}name,number\r\nx,1\r\n"), (1, 1, 0));
+    assert_eq!(read(CsvFormat::default(), "name,number\nx,1\n"), (1, 0, 1));
+    // Only a file's own first line.
+    let later = decode(&table(TableFormat::Csv(header), &[("name", Type::STRING), ("number", Type::Int)]), "x,1\n");
+    assert_eq!(later.0.rows, 1);
+}
