@@ -325,3 +325,32 @@ fn t28_a_state_that_grows_beyond_its_limit_stops_its_job_and_no_other() {
     assert_eq!(endpoint.count("bomb"), 100_000);
     endpoint.documents(|documents| documents.of("bomb").for_each(|(id, d)| assert_eq!(d.json()["n"], 1, "{id}")));
 }
+
+#[test]
+fn a_bounded_run_whose_state_is_full_ends_and_says_so_and_goes_on_with_more_room() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let lines: String = (0..120_000).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+    room.file("logs/app.json", lines);
+    let job = |max: &str| {
+        let query = script(
+            &room,
+            &endpoint.url(),
+            "a INT",
+            "a INT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED",
+            "SELECT a, COUNT(*) FROM s GROUP BY a",
+        );
+        format!("SET 'splashdam.state.max-bytes' = '{max}';\n{query}")
+    };
+    let mut small = agent(&room, &job("1 mb"));
+    let output = small.once();
+    let log = small.log();
+    assert_eq!(output.status.code(), Some(8), "{log}");
+    let told = log.lines().filter(|line| line.contains("ERROR") && line.contains("reading waits for an operator"));
+    assert_eq!(told.count(), 1, "{log}");
+    let before = log.split_once(" bytes and is as large as splashdam.state.max-bytes allows (1").unwrap().0;
+    let bytes: u64 = before.rsplit_once(' ').unwrap().1.parse().unwrap();
+    assert!((1 << 20..5 << 18).contains(&bytes), "{bytes} bytes where 1 MiB is allowed");
+    agent(&room, &job("1 gb")).once_well();
+    let expected: BTreeMap<String, i64> = (0..120_000).map(|a| (a.to_string(), 1)).collect();
+    assert!(counts(&endpoint, "n") == expected);
+}

@@ -20,6 +20,8 @@ pub enum Exit {
     Failed = 5,
     /// A run with an end (`--once`, standard input) was ended by a signal before everything was acknowledged.
     Interrupted = 7,
+    /// A run with an end can't reach it: the state of a query is as large as it may be.
+    StateFull = 8,
     /// The demo found documents missing or doubled.
     Mismatch = 6,
 }

@@ -94,7 +94,13 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
             let held = agent.held();
             held.iter().for_each(complain);
             let exit = tokio::task::block_in_place(|| told_unreadable(&sources));
-            break if held.is_empty() && agent.failures().is_empty() { exit } else { Exit::Failed };
+            let stuck = agent.stuck();
+            stuck.iter().for_each(complain);
+            break match held.is_empty() && agent.failures().is_empty() {
+                true if stuck.is_empty() => exit,
+                true => Exit::StateFull,
+                false => Exit::Failed,
+            };
         }
     };
     line.end(&agent);

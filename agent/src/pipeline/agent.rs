@@ -175,7 +175,14 @@ impl Agent {
 
     /// Every source that can still be read was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
-        self.pipelines.iter().all(|p| p.failure().is_some() || (p.ended() && p.delivers_all()))
+        let over = |p: &Running| (p.ended() || p.stuck().is_some()) && p.delivers_all();
+        self.pipelines.iter().all(|p| p.failure().is_some() || over(p))
+    }
+
+    /// Why runs with an end will not reach it, a line for each.
+    pub(crate) fn stuck(&self) -> Vec<String> {
+        let told = |p: &Running| Some(format!("job {}: {}", p.id(), p.stuck()?));
+        self.pipelines.iter().filter_map(told).collect()
     }
 
     /// What is owed to sinks that scripts have no more, a line for each.

@@ -180,8 +180,7 @@ impl Running {
                 return Ok(());
             }
             let now = Instant::now();
-            let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
-            self.notices.room(full.map_or_else(|| self.ingest.door.room(), Room::Parked));
+            self.notices.room(self.full().map_or_else(|| self.ingest.door.room(), Room::Parked));
             self.look_at_dropped();
             self.notices.dropped(now);
             let room = self.room();
@@ -197,7 +196,8 @@ impl Running {
                 self.dispatch();
                 continue;
             }
-            if self.ingest.once && self.ingest.source.finished() && budget > 0 && idle {
+            let looked = budget > 0 || self.ingest.query.as_ref().is_some_and(|stage| stage.full().is_some());
+            if self.ended() && looked && idle {
                 return Ok(());
             }
             self.tell();
@@ -205,6 +205,16 @@ impl Running {
                 self.wait(now, room > 0);
             }
         }
+    }
+
+    /// A run with an end has read all there is.
+    fn ended(&self) -> bool {
+        self.ingest.once && self.ingest.source.finished()
+    }
+
+    /// Why a query that is to read more can't: its state is as large as it may be.
+    fn full(&self) -> Option<String> {
+        self.ingest.query.as_ref().filter(|_| !self.ended()).and_then(|stage| stage.full())
     }
 
     /// Bytes of lines that there is room for. With nothing under way it goes on whatever is owed where something is
@@ -215,13 +225,14 @@ impl Running {
             return 0;
         }
         let in_memory = stage.map_or(0, |stage| stage.upserts().bytes());
-        let (encoding, gathered) = (self.waiting.iter().map(|batch| batch.bytes).sum(), self.gathered.bytes);
+        let (encoding, gathered) = (self.waiting.iter().map(|batch| batch.bytes).sum::<usize>(), self.gathered.bytes);
+        let state = stage.map_or(usize::MAX, |stage| stage.budget(encoding + gathered));
         let BufferPlan { max_bytes, when_full, .. } = self.ingest.buffer;
         let goes_on = if stage.is_some() { in_memory < max_bytes } else { when_full != WhenFull::Block };
         if goes_on && self.waiting.is_empty() {
-            return BATCH_BYTES.saturating_sub(gathered);
+            return BATCH_BYTES.saturating_sub(gathered).min(state);
         }
-        self.allowance.lines(self.ingest.door.owed_bytes() + in_memory, UnderWay { encoding, gathered })
+        self.allowance.lines(self.ingest.door.owed_bytes() + in_memory, UnderWay { encoding, gathered }).min(state)
     }
 
     fn look_at_dropped(&mut self) {
@@ -240,9 +251,8 @@ impl Running {
             && self.waiting.is_empty()
             && self.receipts.is_empty()
             && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
-        let full = self.ingest.query.as_ref().and_then(|stage| stage.full());
         if let Ok(mut parked) = signals.parked.lock() {
-            *parked = full;
+            *parked = self.full();
         }
         signals.settled.store(settled, Ordering::Release);
     }
@@ -286,8 +296,8 @@ impl Running {
     fn due(&self, now: Instant, flush: bool) -> bool {
         let Some(since) = self.gathered.since else { return false };
         let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
-        let ended = self.ingest.once && self.ingest.source.finished();
-        flush || ended || self.gathered.bytes >= BATCH_BYTES * 3 / 4 || now.duration_since(since) >= linger
+        let whole = self.gathered.bytes >= BATCH_BYTES * 3 / 4;
+        flush || self.ended() || whole || now.duration_since(since) >= linger
     }
 
     /// Hands what was gathered to the workers.
@@ -328,7 +338,7 @@ impl Running {
         }
         self.allowance.learn(batch.bytes, bytes);
         if let Some(stage) = &mut self.ingest.query {
-            stage.take(ready, prepared, batch.rows, Instant::now());
+            stage.take(ready, prepared, batch.rows, batch.bytes, Instant::now());
             stage.finished(batch.finished);
             return self.commit_due();
         }

@@ -69,6 +69,7 @@ impl Notices {
         }
         let job = &self.job;
         match source {
+            Source::Several(sources) if sources.are_stdin() => tracing::info!(%job, "reading standard input"),
             Source::File(_) | Source::Several(_) => {
                 let Progress { read, total } = source.progress();
                 tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");

@@ -2,7 +2,7 @@
 //! state rows that changed, the results, and a piece of the next base if one is being written.
 //!
 //! Promises: results, state and positions are in one commit; what an upsert stream owes may leave only when its
-//! commit is durable; the state is never larger than its cap by more than a commit.
+//! commit is durable; the state is hardly larger than its cap: near it, input is read in small pieces.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -37,6 +37,11 @@ const COMMITS_UNDER_WAY: usize = 4;
 const BASE_PIECE: usize = 4 << 20;
 /// Undelivered rows are made ready in pieces of so many.
 const UNDELIVERED_ROWS: usize = 10_000;
+/// Near its cap a state takes pieces of at least so many bytes of input, one at a time.
+const SMALL_PIECE: usize = 4 << 10;
+/// What a byte of input is taken to add to the state before there is experience, and at least.
+const GROWTH_FIRST: f64 = 8.0;
+const GROWTH_MIN: f64 = 1.0;
 /// A source without new rows for so long holds no window back, unless the script says how long.
 const IDLE_AFTER: Duration = Duration::from_secs(30);
 
@@ -76,6 +81,8 @@ pub(super) struct QueryStage {
     zone: jiff::tz::TimeZone,
     idle_after: Duration,
     max_bytes: u64,
+    /// Bytes that the state grew by for a byte of input, as it was last; rather too many than too few.
+    growth: f64,
     metrics: PipelineMetrics,
     scratch: Scratch,
     step: u64,
@@ -139,6 +146,7 @@ impl QueryStage {
             zone: plan.query.settings.zone.clone(),
             idle_after: if set.is_zero() { IDLE_AFTER } else { set },
             max_bytes: plan.query.settings.state_max_bytes,
+            growth: GROWTH_FIRST,
             metrics,
             scratch: Scratch::default(),
             step: marks.step,
@@ -181,8 +189,9 @@ impl QueryStage {
         self.upserts.clone()
     }
 
-    /// Takes a worker's batch in, with the rows of positions to commit with it.
-    pub(super) fn take(&mut self, ready: Ready, prepared: Vec<Prepared>, rows: Vec<Row>, now: Instant) {
+    /// Takes a worker's batch in that was made of `bytes` of input, with the rows of positions to commit with it.
+    pub(super) fn take(&mut self, ready: Ready, prepared: Vec<Prepared>, rows: Vec<Row>, bytes: usize, now: Instant) {
+        let before = self.engine.state_bytes();
         let mut cx = context(Timestamp::now(), &self.zone);
         for prepared in prepared {
             if let Some(source) = prepared.source() {
@@ -190,6 +199,10 @@ impl QueryStage {
             }
             self.applied += prepared.rows();
             self.engine.apply(prepared, &mut cx);
+        }
+        if bytes > 0 {
+            let growth = self.engine.state_bytes().saturating_sub(before) as f64 / bytes as f64;
+            self.growth = growth.max(self.growth * 0.9).max(GROWTH_MIN);
         }
         self.ready.add(ready);
         self.rows.extend(rows.into_iter().map(|row| (row.key, row.value)));
@@ -348,13 +361,24 @@ impl QueryStage {
         all
     }
 
+    /// How many bytes of input may be read while `under_way` are: as many as the state is likely to have room for.
+    pub(super) fn budget(&self, under_way: usize) -> usize {
+        let left = self.max_bytes.saturating_sub(self.engine.state_bytes() as u64) as f64;
+        let fits = (left / self.growth) as usize;
+        match fits.saturating_sub(under_way) {
+            0..SMALL_PIECE if under_way == 0 && self.full().is_none() => SMALL_PIECE,
+            0..SMALL_PIECE => 0,
+            fits => fits,
+        }
+    }
+
     /// Why nothing more may be read, if the state is as large as it may be.
     pub(super) fn full(&self) -> Option<String> {
         let bytes = self.engine.state_bytes() as u64;
         (bytes >= self.max_bytes).then(|| {
             let max = crate::job::show_size(self.max_bytes);
             format!(
-                "the query's state has {} and is as large as splashdam.state.max-bytes allows ({max}): \
+                "the query's state has {} in {bytes} bytes and is as large as splashdam.state.max-bytes allows ({max}): \
                  raise it with SET, or give the query a window or a state TTL",
                 plural(self.engine.groups() as u64, "group")
             )

@@ -153,6 +153,12 @@ impl Running {
         Some(Timestamp(self.signals.dropped_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// Why a run with an end will not reach it: a query's state is full, and all that was read is committed.
+    pub(super) fn stuck(&self) -> Option<String> {
+        let settled = self.bounded && !self.ended() && self.signals.settled.load(Ordering::Acquire);
+        if settled { self.full() } else { None }
+    }
+
     pub(super) fn stopping(&self) -> bool {
         self.signals.stop.load(Ordering::Acquire)
     }

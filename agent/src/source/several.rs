@@ -88,6 +88,11 @@ impl SeveralSources {
         self.sources.iter().map(|(_, source)| source.progress()).fold(Progress::default(), sum)
     }
 
+    /// Standard input is all there is.
+    pub(crate) fn are_stdin(&self) -> bool {
+        self.sources.iter().all(|(_, source)| matches!(source, Source::Stdin(_)))
+    }
+
     pub(super) fn unread(&self) -> Vec<SourceId> {
         let with_place = |(place, source): &(usize, Source)| {
             let place = *place;
