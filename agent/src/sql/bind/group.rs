@@ -186,7 +186,7 @@ impl Binder<'_> {
             let message = "an aggregate or ROW_NUMBER over the results of windows is not supported where these may change afterwards, \
                            by late rows (table.exec.emit.allow-lateness, or EMIT … AFTER WATERMARK, also of another INSERT): \
                            take that out, or aggregate the source once";
-            let _: Bound<()> = self.refuse(at, message);
+            drop::<Bound<()>>(self.refuse(at, message));
         }
     }
 
