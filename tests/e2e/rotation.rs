@@ -244,6 +244,34 @@ fn t04_lines_truncated_before_they_could_be_read_are_a_counted_gap() {
     assert!(report.missing_bytes > 0 && claimed == report.missing_bytes, "claimed {claimed}: {}", report.summary());
 }
 
+/// Whether the process has `path` open.
+fn holds_open(agent: &Agent, path: &Path) -> bool {
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", agent.pid())).unwrap();
+    descriptors.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == path))
+}
+
+#[test]
+fn t04_lines_of_an_idle_log_that_is_deleted_at_once_arrive_or_are_told_of() {
+    for watch in [true, false] {
+        let scene = Scene::new("t04-idle");
+        let mut agent = scene.agent_with("app.log", &format!("watch = {watch}\nrescan = \"1s\""));
+        let mut writer = scene.writer("app.log");
+        writer.lines(100);
+        agent.start_ready();
+        scene.arrived(100);
+        wait::holds("the idle log is not held open", PATIENCE, || !holds_open(&agent, writer.path()));
+        writer.lines(3);
+        std::fs::remove_file(writer.path()).unwrap();
+        wait::holds("the lines arrive, or the log is told of", PATIENCE, || {
+            scene.endpoint.count(INDEX) == 103 || agent.ctl().metric("vanished_files_total") == 1
+        });
+        let arrived = scene.endpoint.count(INDEX) == 103;
+        assert!(arrived || agent.log().contains("while it was not held open"), "{}", agent.log());
+        assert_eq!(agent.ctl().number("vanished_files"), Some(u64::from(!arrived)), "watch = {watch}");
+        agent.stop();
+    }
+}
+
 #[test]
 fn t05_a_new_file_with_an_old_inode_is_read_from_its_beginning() {
     let scene = Scene::new("t05");
