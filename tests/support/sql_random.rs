@@ -299,7 +299,11 @@ impl Case {
         let may = !(function && matches!(window, Some(Window::Session(_))));
         let filter = (may && rng.percent(30)).then(|| one(rng, PREDICATES));
         let ordered = matches!(window, None | Some(Window::Tumble(_)));
-        let calls: Vec<_> = (0..1 + rng.within(0, 4)).map(|_| aggregate(rng, ordered)).collect();
+        let mut calls: Vec<_> = (0..1 + rng.within(0, 4)).map(|_| aggregate(rng, ordered)).collect();
+        // Beside a variance Flink makes an AVG of its SUM, which wraps.
+        if calls.iter().any(|(call, ..)| matches!(call.function, Function::StddevPop | Function::VarSamp)) {
+            calls.retain(|(call, ..)| (call.function, call.column) != (Function::Avg, 3));
+        }
         let least = rng.percent(25).then(|| rng.within(1, 5));
         let key_sql: Vec<&str> = keys.iter().map(|key| key.sql).collect();
         let at = window.map(|window| written(window, &from, &key_sql, function));
