@@ -38,6 +38,10 @@ pub(crate) struct PipelineMetrics {
     /// Files that were deleted before it was known what was last written to them.
     pub(crate) vanished_files: Counter,
     pub(crate) nul_bytes: Counter,
+    /// Log groups that Log Service deleted before they were read.
+    pub(crate) expired_groups: Counter,
+    /// Waits of a shard because a quota of Log Service was used up.
+    pub(crate) quota_waits: Counter,
     pub(crate) long_lines: Counter,
     pub(crate) partial_lines: Counter,
     pub(crate) invalid_utf8_records: Counter,
@@ -82,6 +86,8 @@ const COUNTS: &[Row<Counter>] = &[
     ("read_records", "records read from the source", |m| &mut m.read_records),
     ("gap_bytes", "bytes the source had that can't be read any more", |m| &mut m.gap_bytes),
     ("vanished_files", "files deleted while not held open, perhaps with lines never seen", |m| &mut m.vanished_files),
+    ("expired_groups", "log groups that the service deleted before they were read", |m| &mut m.expired_groups),
+    ("quota_waits", "waits because a quota of the service was used up", |m| &mut m.quota_waits),
     ("nul_bytes", "NUL bytes of holes passed over", |m| &mut m.nul_bytes),
     ("long_lines", "lines longer than max_line_bytes", |m| &mut m.long_lines),
     ("partial_lines", "lines shipped before their newline was seen", |m| &mut m.partial_lines),

@@ -2,11 +2,13 @@
 //! which dialect it was. Defaults live in `Default` so that `job` and tests agree on them.
 
 mod query;
+mod sls;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use query::*;
+pub(crate) use sls::*;
 
 /// One job, ready to run.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,33 @@ pub(crate) struct Plan {
 pub(crate) enum SourcePlan {
     File(FilePlan),
     Stdin(LinePlan),
+    Sls(Box<SlsPlan>),
+}
+
+impl SourcePlan {
+    /// It ends by itself, so that the job does.
+    pub(crate) fn ends(&self) -> bool {
+        match self {
+            SourcePlan::File(_) => false,
+            SourcePlan::Stdin(_) => true,
+            SourcePlan::Sls(plan) => plan.ends,
+        }
+    }
+
+    /// It is read for a query with state, which can't share it.
+    pub(crate) fn keep_whole(&mut self) {
+        if let SourcePlan::Sls(plan) = self {
+            plan.all_shards = true;
+        }
+    }
+
+    /// The same, to be looked at without anybody noticing.
+    pub(crate) fn unshared(&self) -> SourcePlan {
+        match self {
+            SourcePlan::Sls(plan) => SourcePlan::Sls(Box::new(SlsPlan { group: None, ..SlsPlan::clone(plan) })),
+            other => other.clone(),
+        }
+    }
 }
 
 /// How bytes become lines; the same for every source of lines.

@@ -19,4 +19,5 @@ mod rotation; //   every style of rotation
 mod scripts; //   SQL scripts whose final rows are those of a real Flink
 mod services; //  real Elasticsearch, OpenSearch and Flink
 mod set_aside; // a job that can't start beside those that can
+mod sls; //       Logstores: groups, kills, faults of the service
 mod windows; //   windows over input out of order, over kills

@@ -20,5 +20,5 @@ pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use types::{
     Changed, DeadLetter, Flush, Flushed, FlushedPipeline, Health, ParkedLane, PipelinePositions, PipelineStatus,
-    Position, Refusal, Selection, State, Status, Which,
+    Position, Refusal, Selection, ShardStatus, State, Status, Which,
 };

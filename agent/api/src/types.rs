@@ -73,6 +73,27 @@ pub struct PipelineStatus {
     pub cluster: Option<String>,
     /// Indices that wait for the cluster or an operator.
     pub parked: Vec<ParkedLane>,
+    /// The shards of Logstores that are read here.
+    pub shards: Vec<ShardStatus>,
+    /// Waits because a quota of Log Service was used up.
+    pub quota_waits: u64,
+    /// Log groups that Log Service deleted before they were read.
+    pub expired_groups: u64,
+}
+
+/// A shard of a Logstore that is read here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShardStatus {
+    /// `project/logstore/number`
+    pub shard: String,
+    /// `starting`, `reading`, `finished` or `giving up`.
+    pub state: String,
+    /// How long ago the service received what is read next; 0 when all is read. `None`: not known yet.
+    pub lag_seconds: Option<u64>,
+    pub quota_waits: u64,
+    /// What keeps it from being read at present.
+    pub problem: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -100,7 +100,13 @@ pub fn main(arguments: Arguments) -> Exit {
             run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew })
         }
         Command::Check { files, config } => check::check(&files, &config),
-        Command::Try { job, limit } => try_job::try_job(&job, limit),
+        Command::Try { job, limit } => match runtime() {
+            Ok(runtime) => {
+                let _inside = runtime.enter();
+                try_job::try_job(&job, limit)
+            }
+            Err(error) => run::failed(&error),
+        },
         Command::Explain { job } => explain::explain_job(&job),
         Command::Serve { config, begin_anew } => serve::serve(&config, begin_anew),
         Command::Demo(arguments) => show(&arguments),

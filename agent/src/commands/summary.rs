@@ -41,6 +41,7 @@ fn place(source: &SourcePlan) -> String {
     match source {
         SourcePlan::Stdin(_) => "stdin".to_owned(),
         SourcePlan::File(files) => plural(files.paths.len() as u64, "path"),
+        SourcePlan::Sls(plan) => format!("Logstore {}/{}", plan.project, plan.logstore),
     }
 }
 

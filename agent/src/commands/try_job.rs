@@ -16,7 +16,7 @@ use crate::metrics::PipelineMetrics;
 use crate::pipeline::{Codec, Rendered, Untimed, host_name};
 use crate::plan::{JobPlan, SourcePlan};
 use crate::record::{Member, Timestamp, gzip};
-use crate::source::Source;
+use crate::source::{Reader, Source};
 
 /// Stands in ids where a real run has its agent's id.
 pub(super) const AGENT: &str = "AGENT";
@@ -31,7 +31,8 @@ pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
     };
     let metrics = PipelineMetrics::default();
     let codec = Codec::new(&plan, AGENT, &host_name(), metrics.clone());
-    let mut source = match Source::open(&plan.source, Vec::new(), true, metrics) {
+    let reader = Reader { agent: AGENT, job: &plan.id };
+    let mut source = match Source::open(&plan.source.unshared(), Vec::new(), true, reader, metrics) {
         Ok(source) => source,
         Err(error) => return failed(&error),
     };
@@ -80,6 +81,7 @@ pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
         let nothing = match &plan.source {
             SourcePlan::File(_) => "no file of this job has a line",
             SourcePlan::Stdin(_) => "standard input has no line",
+            SourcePlan::Sls(_) => "the Logstore has no log",
         };
         complain(format!("there is nothing to send: {nothing}"));
         if let SourcePlan::File(files) = &plan.source {

@@ -8,6 +8,7 @@
 mod columns;
 mod frame;
 mod json;
+mod logs;
 mod raw;
 mod records;
 mod when;

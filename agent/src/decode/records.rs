@@ -13,15 +13,16 @@ pub(crate) struct Record<'a> {
 /// What editors of some systems put before a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The records of a chunk in order. A byte order mark at a source's beginning belongs to none.
+/// The records of a chunk in order. A byte order mark at a source's beginning belongs to none. (Log groups have none in
+/// this sense.)
 pub(crate) fn records(chunk: &Chunk) -> impl Iterator<Item = Record<'_>> {
     let mark = if chunk.offset == 0 && chunk.data.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let (data, base) = (chunk.data.get(mark..).unwrap_or_default(), chunk.offset + mark as u64);
     let part = match chunk.piece {
         Piece::Part(part) => Some(Record { bytes: data, offset: base, part }),
-        Piece::Lines => None,
+        Piece::Lines | Piece::LogGroups => None,
     };
-    let lines: &[u8] = if part.is_some() { &[] } else { data };
+    let lines: &[u8] = if chunk.piece == Piece::Lines { data } else { &[] };
     part.into_iter().chain(Lines { data: lines, base, at: 0, ends: memchr::memchr_iter(b'\n', lines) })
 }
 

@@ -11,7 +11,12 @@ pub(crate) fn parse(value: &RawValue, formats: &[String]) -> Option<i64> {
     let text = value.get();
     let string: std::borrow::Cow<'_, str> =
         if text.starts_with('"') { serde_json::from_str(text).ok()? } else { text.into() };
-    let string = string.trim();
+    parse_text(&string, formats)
+}
+
+/// As [`parse`], of a text.
+pub(crate) fn parse_text(text: &str, formats: &[String]) -> Option<i64> {
+    let string = text.trim();
     if formats.is_empty() {
         return standard(string).or_else(|| epoch(string));
     }

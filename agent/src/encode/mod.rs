@@ -24,11 +24,16 @@ pub(crate) use members::{MEMBER_BYTES, Scratch};
 #[allow(unused_imports, reason = "the columns way is not joined yet")]
 pub(crate) use rows::{EncodedRows, Item, RowEncoder, UnencodedRow};
 
+/// Stands in an id where the agent does, if several agents share a source.
+pub(crate) const SHARED: &str = "sls";
+
 /// What encoding needs to know of a job. Shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     /// `{"create":{"_id":"JOB.AGENT.`
     head: String,
+    /// `{"create":{"_id":"JOB.sls.`
+    shared_head: String,
     namer: Namer,
     routing: Option<String>,
     level: u32,
@@ -37,7 +42,7 @@ pub(crate) struct Encoder {
 /// One batch being encoded.
 pub(crate) struct Encoding<'a> {
     encoder: &'a Encoder,
-    /// `{"create":{"_id":"JOB.AGENT.SOURCE.`
+    /// `{"create":{"_id":"JOB.AGENT.SOURCE.`, or `JOB.sls.SOURCE.CURSOR.`
     action: Vec<u8>,
     members: Members<'a>,
 }
@@ -50,6 +55,7 @@ impl Encoder {
         };
         Encoder {
             head: format!("{{\"create\":{{\"_id\":\"{job}.{agent}."),
+            shared_head: format!("{{\"create\":{{\"_id\":\"{job}.{SHARED}."),
             namer: Namer::new(&plan.index),
             routing,
             level: plan.bulk.compression,
@@ -67,6 +73,17 @@ impl Encoding<'_> {
         self.action.clear();
         self.action.extend_from_slice(self.encoder.head.as_bytes());
         self.action.extend_from_slice(source.0.to_string().as_bytes());
+        self.action.push(b'.');
+    }
+
+    /// The documents that follow are of this log group of a Logstore; their offsets are their numbers in it. No agent
+    /// is in their ids: whoever reads them makes the same ones.
+    pub(crate) fn log_group(&mut self, source: SourceId, cursor: u64) {
+        self.action.clear();
+        self.action.extend_from_slice(self.encoder.shared_head.as_bytes());
+        crate::record::push_number(source.0, &mut self.action);
+        self.action.push(b'.');
+        crate::record::push_number(cursor, &mut self.action);
         self.action.push(b'.');
     }
 

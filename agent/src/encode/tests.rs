@@ -80,3 +80,24 @@ fn routing_from_a_field_stands_in_the_action() {
     let routed = "{\"create\":{\"_id\":\"job.agent.3.0\",\"routing\":\"a\\\"b\"}}";
     assert_eq!(actions, [routed, "{\"create\":{\"_id\":\"job.agent.3.10\"}}"]);
 }
+
+#[test]
+fn a_log_has_the_same_id_whoever_reads_it() {
+    let plan = ElasticsearchPlan::new("http://localhost:9200", "logs");
+    let ids = |agent: &str| {
+        let encoder = Encoder::new("job", agent, &plan);
+        let mut scratch = Scratch::default();
+        let mut encoding = encoder.begin(&mut scratch);
+        encoding.log_group(SourceId(7), 1_447_299_606_896_632_356);
+        encoding
+            .document(12, |out| {
+                out.extend_from_slice(b"{}");
+                None
+            })
+            .unwrap();
+        let member = encoding.finish().unwrap().remove(0);
+        String::from_utf8(gzip::decompress(&member.gzip, u64::from(member.raw_len)).unwrap()).unwrap()
+    };
+    assert_eq!(ids("agent1"), "{\"create\":{\"_id\":\"job.sls.7.1447299606896632356.12\"}}\n{}\n");
+    assert_eq!(ids("agent1"), ids("agent2"));
+}

@@ -242,7 +242,7 @@ fn read_tls<'d>(reader: &mut Reader<'d>, tls: &Section<'d>, endpoints: Option<&[
 }
 
 impl<'d> Reader<'d> {
-    fn pem_file(&mut self, tls: &Section<'d>, key: &str) -> Option<std::path::PathBuf> {
+    pub(super) fn pem_file(&mut self, tls: &Section<'d>, key: &str) -> Option<std::path::PathBuf> {
         let (path, content, text) = self.file(tls, key)?;
         if !content.contains("-----BEGIN ") {
             let message =
@@ -254,7 +254,7 @@ impl<'d> Reader<'d> {
     }
 }
 
-fn read_proxy<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Option<Secret> {
+pub(super) fn read_proxy<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Option<Secret> {
     let proxy = reader.secret(section, "proxy")?;
     let crate::plan::SecretSource::Literal(url) = &proxy.from else { return Some(proxy) };
     let without_user = match url.split_once("://") {

@@ -14,7 +14,17 @@ pub(crate) const KEYS: &[&str] = &["format", "fields", "timestamp", "timestamp_f
 /// Fields that the agent writes into every document.
 const OWN_FIELDS: &[&str] = &["@timestamp", "message", "log", "host"];
 
-pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> DecodePlan {
+/// `structured`: the source's records have fields of their own (a Logstore's logs).
+pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>, structured: bool) -> DecodePlan {
+    if structured {
+        for key in ["format", "host"].into_iter().filter(|key| section.has(key)) {
+            let message = match key {
+                "format" => "is for lines; the logs of a Logstore have fields",
+                _ => "has no meaning for a Logstore: whoever reads a log makes the same document of it",
+            };
+            reader.refuse(reader.key_at(section, key), section.path(key), format!("{} {message}", section.called(key)));
+        }
+    }
     let formats = &[("raw", Format::Raw), ("json", Format::Json)];
     let known = reader.choice(section, "format", formats);
     let format = known.unwrap_or(Format::Raw);
@@ -23,7 +33,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> Decode
     for text in timestamp_formats.iter().flatten() {
         check_format(reader, section, text);
     }
-    let wrong_format = known == Some(Format::Raw) || !section.has("format");
+    let wrong_format = !structured && (known == Some(Format::Raw) || !section.has("format"));
     for key in ["timestamp", "timestamp_formats"] {
         if section.has(key) && wrong_format {
             let message = format!("{} needs format = \"json\": a raw line has no fields", section.called(key));

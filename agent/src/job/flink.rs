@@ -7,6 +7,7 @@
 //! |---|---|
 //! | source `'connector' = 'filesystem'`, `type = 'file'` | `path` (a file, a folder ending in `/`, or a glob), `format`, the format's options, `source.*`: all keys of a native `[source]`, and `source.host` |
 //! | source `stdin` | `format`, the format's options, `source.max_line_bytes`, `source.long_lines` |
+//! | source `sls` | see `sls.rs` |
 //! | sink `elasticsearch`, `elasticsearch-6`, `-7`, `-8` | see `legacy.rs` and `connector.rs` |
 //! | sink `print`, `blackhole` | none |
 //!
@@ -20,6 +21,7 @@ mod options;
 mod report;
 mod shown;
 mod sinks;
+mod sls;
 mod source;
 mod values;
 
@@ -68,7 +70,7 @@ pub(crate) fn parse(
             let surroundings = sinks::Surroundings { datasources, zone: &zone, append };
             tables.sinks.push((number, sinks::read(options, &surroundings)));
         } else {
-            tables.sources.push((number, source::read(options)));
+            tables.sources.push((number, source::read(options, &zone)));
         }
     }
     let plan = query.and_then(|query| tables.plan(stem, query, &script, &mut report));

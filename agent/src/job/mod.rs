@@ -16,6 +16,7 @@ mod problem;
 mod quantity;
 mod reader;
 mod sink;
+mod sls;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `id` | the file's stem | stable name of the job: `[A-Za-z0-9_.-]`, 1 to 64 characters |
 //! | **`[source]`** | | |
-//! | `type` | required | `"file"`, or `"stdin"` (which takes only `partial_after`, `max_line_bytes`, `long_lines`) |
+//! | `type` | required | `"file"`, `"stdin"` (which takes only `partial_after`, `max_line_bytes`, `long_lines`), or `"sls"` (below) |
 //! | `paths` | required | globs with `*`, `?`, `[…]`, `{a,b}`, `**` |
 //! | `exclude` | none | globs; one without `/` is matched against the file's name |
 //! | `start` | `"beginning"` | of the files of the first scan: `"beginning"`, `"end"`, `"last 1 MiB"` |
@@ -18,6 +18,26 @@
 //! | `hold_deleted_bytes` | `"1 GiB"` | unread bytes held in deleted files |
 //! | `rescan` | `"10s"` | folders are listed at least so often |
 //! | `watch` | `true` | use the kernel's file events (`false` for network file systems) |
+//! | **`[source]`** with `type = "sls"` | | a Logstore of Aliyun Log Service |
+//! | `endpoint`, `project`, `logstore` | required | `"cn-hangzhou.log.aliyuncs.com"` (http unless it says https), names |
+//! | `access_key_id`, `access_key_secret` | required | keys; files are read again when the service refuses them |
+//! | `security_token` | none | of temporary (STS) credentials |
+//! | `region` | none | signs by version 4 for this region |
+//! | `connect` | none | `"IP:PORT"` to connect to, whatever the endpoint's name resolves to |
+//! | `proxy` | none | `http://[user:password@]host:port` |
+//! | `cname` | `false` | the endpoint is the project's own name |
+//! | `timeout` | `"60s"` | of one pull |
+//! | `tls.ca_file`, `tls.verify` | the system's, `true` | as in `[sink.tls]` |
+//! | `start` | `"beginning"` | where nothing is known of a shard: `"beginning"`, `"now"`, or a time of reception |
+//! | `stop` | none | a time of reception; the job ends when all before it is read |
+//! | `group` | none | the consumer group to share shards with; without it all are read here |
+//! | `consumer` | agent and job | our name in the group |
+//! | `heartbeat` | `"5s"` | at least three in the group's timeout |
+//! | `group_timeout`, `in_order` | the group's, or `"60s"`, `false` | set in the group if given |
+//! | `checkpoint` | `"acknowledged"` | the group's checkpoint moves when Elasticsearch has the documents, or `"durable"`: the local disk |
+//! | `batch` | `1000` | log groups of one pull, 1 to 1000 |
+//! | `compression` | `"lz4"` | of pulls: `"lz4"`, `"zstd"`, `"deflate"`, `"none"` |
+//! | `discover` | `"60s"` | shards are listed so often, or `"never"` |
 //! | **`[decode]`** | | |
 //! | `format` | `"raw"` | `"raw"`: a line is a `message`; `"json"`: a line is an object |
 //! | `fields` | none | table of constant extra fields, any JSON values |
@@ -65,12 +85,13 @@ use super::datasources::Datasources;
 use super::problem::Problems;
 use super::reader::{Dialect, Reader, Section, syntax_problem};
 use super::variables::Outside;
-use super::{connection, decode, sink, source};
+use super::{connection, decode, sink, sls, source};
 use crate::plan::{BufferPlan, Plan, WhenFull};
 
 pub(crate) const DIALECT: &Dialect = &[
     ("", &["id", "source", "decode", "sink", "buffer"]),
     ("source", source::KEYS),
+    ("source.tls", sls::TLS_KEYS),
     ("decode", decode::KEYS),
     ("sink", sink::KEYS),
     ("sink.tls", connection::TLS_KEYS),
@@ -104,8 +125,10 @@ pub(crate) fn parse(
 fn read<'d>(reader: &mut Reader<'d>, root: &Section<'d>, stem: &str, datasources: &Datasources) -> Option<Plan> {
     let id = read_id(reader, root, stem);
     let decode = reader.section(root, "decode");
-    let decode = decode.map(|section| decode::read(reader, &section)).unwrap_or_default();
-    let source = match reader.section(root, "source") {
+    let source = reader.section(root, "source");
+    let structured = source.as_ref().is_some_and(|section| source::is_structured(reader, section));
+    let decode = decode.map(|section| decode::read(reader, &section, structured)).unwrap_or_default();
+    let source = match source {
         Some(section) => source::read(reader, &section, decode.format),
         None => missing_section(
             reader,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::native::{DAY, SECOND};
 use super::quantity::parse_size;
 use super::reader::{Reader, Section};
+use super::sls;
 use crate::plan::{FilePlan, Format, LinePlan, LongLines, SourcePlan, Start};
 
 pub(crate) const KEYS: &[&str] = &[
@@ -20,30 +21,64 @@ pub(crate) const KEYS: &[&str] = &[
     "hold_deleted_bytes",
     "rescan",
     "watch",
+    // of a Logstore
+    "endpoint",
+    "project",
+    "logstore",
+    "access_key_id",
+    "access_key_secret",
+    "security_token",
+    "region",
+    "connect",
+    "proxy",
+    "cname",
+    "timeout",
+    "group",
+    "consumer",
+    "heartbeat",
+    "group_timeout",
+    "in_order",
+    "checkpoint",
+    "stop",
+    "batch",
+    "compression",
+    "discover",
+    "tls",
 ];
 /// Those that speak of files.
-const FILE_KEYS: &[&str] = &["paths", "exclude", "start", "hold", "hold_deleted_bytes", "rescan", "watch"];
+const FILE_KEYS: &[&str] = &["paths", "exclude", "hold", "hold_deleted_bytes", "rescan", "watch"];
+const LINE_KEYS: &[&str] = &["partial_after", "max_line_bytes", "long_lines"];
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     File,
     Stdin,
+    Sls,
+}
+
+/// Its records have fields of their own.
+pub(crate) fn is_structured<'d>(reader: &mut Reader<'d>, section: &Section<'d>) -> bool {
+    reader.entry(section, "type").is_some_and(|entry| entry.item.as_str() == Some("sls"))
 }
 
 pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>, format: Format) -> Option<SourcePlan> {
-    let kinds = &[("file", Kind::File), ("stdin", Kind::Stdin)];
+    let kinds = &[("file", Kind::File), ("stdin", Kind::Stdin), ("sls", Kind::Sls)];
     let kind = if section.has("type") {
         reader.choice(section, "type", kinds)
     } else {
         reader.refuse_missing(section, "type", "type = \"file\"");
         None
     };
+    if kind == Some(Kind::Sls) {
+        refuse_keys(reader, section, &[FILE_KEYS, LINE_KEYS], "files and lines; a Logstore has none");
+        return sls::read(reader, section).map(|plan| SourcePlan::Sls(Box::new(plan)));
+    }
+    if kind.is_some() {
+        refuse_keys(reader, section, &[sls::KEYS], "type = \"sls\"");
+    }
     let lines = read_lines(reader, section, format);
     if kind == Some(Kind::Stdin) {
-        for key in FILE_KEYS.iter().filter(|key| section.has(key)) {
-            let message = format!("{} is for type = \"file\"; stdin has none", section.called(key));
-            reader.refuse(reader.key_at(section, key), section.path(key), message);
-        }
+        refuse_keys(reader, section, &[FILE_KEYS, &["start"]], "type = \"file\"; stdin has none");
         return Some(SourcePlan::Stdin(lines));
     }
     let default = FilePlan::default();
@@ -64,6 +99,14 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, section: &Section<'d>, format: F
         watch: reader.boolean(section, "watch").unwrap_or(default.watch),
     };
     kind.map(|_| SourcePlan::File(plan))
+}
+
+/// Refuses keys that another type of source knows.
+fn refuse_keys<'d>(reader: &mut Reader<'d>, section: &Section<'d>, keys: &[&[&str]], whose: &str) {
+    for key in keys.iter().copied().flatten().filter(|key| section.has(key)) {
+        let message = format!("{} is for {whose}", section.called(key));
+        reader.refuse(reader.key_at(section, key), section.path(key), message);
+    }
 }
 
 fn read_lines<'d>(reader: &mut Reader<'d>, section: &Section<'d>, format: Format) -> LinePlan {

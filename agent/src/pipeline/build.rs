@@ -18,11 +18,12 @@ use super::state_log::StateLog;
 use super::status::held;
 use super::upserts::Upserts;
 use super::versions::{Clock, Versions, is_own, outlives_reset, step_of};
+use crate::encode::SHARED;
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{BufferPlan, ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
 use crate::query::Program;
 use crate::record::{Row, Timestamp};
-use crate::source::Source;
+use crate::source::{Reader, Source};
 use crate::store::{self, Commit, Room, Store, StoreError};
 
 /// Where a script sends nothing to a cluster, rows wait as long as they do by default.
@@ -79,10 +80,12 @@ impl Site<'_> {
         if self.settings.begin_anew.contains(&plan.id) {
             begin_anew(&plan.id, &door)?;
         }
-        let opened = Source::open(&plan.source, door.rows(), self.settings.once, metrics.clone());
+        let agent = self.store.agent_id();
+        let reader = Reader { agent: &agent, job: &plan.id };
+        let opened = Source::open(&plan.source, door.rows(), self.settings.once, reader, metrics.clone());
         let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
         let work = Work::Lines(Box::new(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone())));
-        let once = self.settings.once || matches!(plan.source, SourcePlan::Stdin(_));
+        let once = self.settings.once || plan.source.ends();
         let sink = BuiltSink {
             plan: plan.sink.clone(),
             delivery: Arc::new(self.remembered(&plan.id, None)?),
@@ -118,7 +121,7 @@ impl Site<'_> {
         }
         let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| is_own(*key));
         let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
-        let outputs = Arc::new(Outputs::new(plan, &self.store.agent_id()));
+        let outputs = Arc::new(Outputs::new(plan, &reader_of(plan, &self.store.agent_id())));
         let stage = if program.stateful() {
             let opened = QueryStage::open(
                 plan,
@@ -133,16 +136,25 @@ impl Site<'_> {
         } else {
             None
         };
+        if stage.is_none() && mixes(plan) {
+            let why = "a Logstore with a consumer group is in one script with tables that only this agent reads: without a state their rows can't be told apart by others of the group; write two scripts";
+            return Err(QueryError::Unsupported(why.to_owned()));
+        }
         let upserts = stage.as_ref().map(|stage| stage.upserts());
-        let sources = places.sources(&plan.tables);
-        let source = match Source::open_all(&sources, rows, self.settings.once, metrics.clone()) {
+        let mut sources = places.sources(&plan.tables);
+        if stage.is_some() {
+            sources.iter_mut().for_each(|(_, source)| source.keep_whole());
+        }
+        let agent = self.store.agent_id();
+        let reader = Reader { agent: &agent, job: &plan.id };
+        let source = match Source::open_all(&sources, rows, self.settings.once, reader, metrics.clone()) {
             Ok(source) => source,
             Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
         };
         // The rows of a state have their versions in its own log.
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
-        let once = self.settings.once || sources.iter().all(|(_, source)| matches!(source, SourcePlan::Stdin(_)));
+        let once = self.settings.once || sources.iter().all(|(_, source)| source.ends());
         let work = Work::Query(Box::new(QueryCodec::new(plan, places, program, outputs, self.host, metrics.clone())));
         let clock = upserts.as_ref().map_or_else(|| versions.clock(), |upserts| upserts.clock());
         let sinks = match self.query_sinks(plan, &door, upserts.as_ref(), &clock) {
@@ -203,6 +215,7 @@ impl Site<'_> {
         buffer: &BufferPlan,
         metrics: PipelineMetrics,
     ) -> Ingest {
+        let signals = Signals { watches: parts.source.watches(), ..Signals::default() };
         Ingest {
             job: id.to_owned(),
             source: parts.source,
@@ -216,10 +229,24 @@ impl Site<'_> {
             once: parts.once,
             max_waiting: self.workers + 1,
             buffer: buffer.clone(),
-            signals: Arc::new(Signals::default()),
+            signals: Arc::new(signals),
             metrics,
         }
     }
+}
+
+/// Whether some tables are shared with other agents and some are not.
+fn mixes(plan: &QueryPlan) -> bool {
+    let shared = |source: &SourcePlan| matches!(source, SourcePlan::Sls(plan) if plan.group.is_some());
+    let of_logstore = |source: &SourcePlan| matches!(source, SourcePlan::Sls(_));
+    let mut sources = plan.tables.iter().map(|table| &table.source);
+    sources.clone().any(shared) && !sources.all(of_logstore)
+}
+
+/// Who stands in the ids of rows that have no key: nobody, where several agents read the same.
+fn reader_of(plan: &QueryPlan, agent: &str) -> String {
+    let shared = plan.tables.iter().all(|table| matches!(table.source, SourcePlan::Sls(_)));
+    if shared { SHARED.to_owned() } else { agent.to_owned() }
 }
 
 struct Parts {

@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::query_codec::QueryCodec;
 use super::query_outputs::Ready;
 use crate::decode::{self, Decoder, records};
-use crate::encode::{Encoder, Scratch};
+use crate::encode::{Encoder, Encoding, Scratch};
 use crate::metrics::PipelineMetrics;
 use crate::plan::{IndexPart, IndexPlan, Plan};
 use crate::query::Prepared;
-use crate::record::{Chunk, DeadLetter, Member, Piece, Refused, Timestamp};
+use crate::record::{Chunk, DeadLetter, Member, Piece, Refused, Timestamp, log_group};
 use crate::source::Waker;
 
 /// A worker without work for so long gives its buffers (some megabytes) back.
@@ -45,6 +45,28 @@ pub(crate) struct Untimed {
     pub(crate) example: decode::Untimed,
     /// What they get in place of it.
     pub(crate) instead: String,
+}
+
+/// What decoding brought to light, in records.
+#[derive(Default)]
+struct Found {
+    records: u64,
+    invalid: u64,
+    undecodable: u64,
+    untimed: u64,
+    example: Option<decode::Untimed>,
+}
+
+impl Found {
+    fn count(&mut self, facts: decode::Facts, timed: bool, example: impl FnOnce() -> decode::Untimed) {
+        self.records += 1;
+        self.invalid += u64::from(facts.invalid_utf8);
+        self.undecodable += u64::from(facts.undecodable);
+        if facts.time_ms.is_none() && !facts.undecodable && timed {
+            self.untimed += 1;
+            self.example.get_or_insert_with(example);
+        }
+    }
 }
 
 /// Chunks in, members out; `chunks` comes back so that its buffers can be used again.
@@ -114,32 +136,48 @@ impl Codec {
     /// Only what compressing into memory can fail with.
     pub(crate) fn encode(&self, chunks: &[Chunk], now: Timestamp, scratch: &mut Scratch) -> io::Result<Rendered> {
         let mut encoding = self.encoder.begin(scratch);
-        let (mut count, mut invalid, mut undecodable, mut untimed) = (0, 0, 0, 0);
-        let mut example = None;
+        let mut found = Found::default();
         for chunk in chunks {
-            let decoding = self.decoder.begin(chunk, now);
-            encoding.source(chunk.source);
-            for record in records(chunk) {
-                count += 1;
-                encoding.document(record.offset, |out| {
-                    let facts = decoding.document(&record, out);
-                    invalid += u64::from(facts.invalid_utf8);
-                    undecodable += u64::from(facts.undecodable);
-                    if facts.time_ms.is_none() && !facts.undecodable && self.instead_of_time.is_some() {
-                        untimed += 1;
-                        example.get_or_insert_with(|| decoding.untimed(&record));
-                    }
+            match chunk.piece {
+                Piece::LogGroups => self.log_groups(chunk, &mut encoding, &mut found)?,
+                Piece::Lines | Piece::Part(_) => self.lines(chunk, now, &mut encoding, &mut found)?,
+            }
+        }
+        self.metrics.read_records.inc_by(found.records);
+        self.metrics.invalid_utf8_records.inc_by(found.invalid);
+        self.metrics.undecodable_records.inc_by(found.undecodable);
+        self.metrics.untimed_records.inc_by(found.untimed);
+        let reason = found.example.zip(self.instead_of_time.clone());
+        let untimed = reason.map(|(example, instead)| Untimed { records: found.untimed, example, instead });
+        Ok(Rendered { members: encoding.finish()?, untimed })
+    }
+
+    fn lines(&self, chunk: &Chunk, now: Timestamp, encoding: &mut Encoding<'_>, found: &mut Found) -> io::Result<()> {
+        let decoding = self.decoder.begin(chunk, now);
+        encoding.source(chunk.source);
+        for record in records(chunk) {
+            encoding.document(record.offset, |out| {
+                let facts = decoding.document(&record, out);
+                found.count(facts, self.instead_of_time.is_some(), || decoding.untimed(&record));
+                facts.time_ms
+            })?;
+        }
+        Ok(())
+    }
+
+    fn log_groups(&self, chunk: &Chunk, encoding: &mut Encoding<'_>, found: &mut Found) -> io::Result<()> {
+        for (cursor, (_, group)) in (chunk.offset..).zip(log_group::groups(&chunk.data)) {
+            encoding.log_group(chunk.source, cursor);
+            let mut decoding = self.decoder.group(&group);
+            for (index, log) in (0..).zip(group.logs()) {
+                encoding.document(index, |out| {
+                    let facts = decoding.document(log, out);
+                    found.count(facts, self.instead_of_time.is_some(), || decoding.untimed(log));
                     facts.time_ms
                 })?;
             }
         }
-        self.metrics.read_records.inc_by(count);
-        self.metrics.invalid_utf8_records.inc_by(invalid);
-        self.metrics.undecodable_records.inc_by(undecodable);
-        self.metrics.untimed_records.inc_by(untimed);
-        let reason = example.zip(self.instead_of_time.clone());
-        let untimed = reason.map(|(example, instead)| Untimed { records: untimed, example, instead });
-        Ok(Rendered { members: encoding.finish()?, untimed })
+        Ok(())
     }
 
     /// Makes the dead letter of a record that the source refused.

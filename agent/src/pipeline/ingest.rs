@@ -3,26 +3,26 @@
 //! Promises: batches are committed in the order in which they were read, each with the positions behind it;
 //! while there is no room, nothing is read but the source is still looked at (rotation goes on).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::allowance::{Allowance, BATCH_BYTES, UnderWay};
-use super::codec::{Batch, Encoded, Pool, Work};
+use super::arrivals::Arrivals;
+use super::codec::{Encoded, Pool, Work};
+use super::gathered::{Beside, Gathered};
 use super::notices::Notices;
 use super::query_outputs::{Sinks, print};
 use super::query_stage::{QueryStage, Stepped};
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::plan::{BufferPlan, WhenFull};
-use crate::record::{Chunk, Refused, Row, SourceId, Step, Timestamp};
-use crate::source::{Source, SourceError, Waker};
+use crate::record::{Row, Step, Timestamp};
+use crate::source::{Source, SourceError, Waker, sls::SlsWatch};
 use crate::store::{self, Commit, Receipt, Room, StoreError};
 
-/// Rows without lines (a rename, a finished file) wait this long for company.
-const ROWS_LINGER: Duration = Duration::from_secs(1);
 /// How often a full pipeline asks for room.
 const ROOM_LOOK: Duration = Duration::from_millis(50);
 /// A query is told at least this often that time passes.
@@ -54,10 +54,14 @@ pub(super) struct Signals {
     pub(super) settled: AtomicBool,
     pub(super) read: AtomicU64,
     pub(super) total: AtomicU64,
+    /// The state of a query that is to read more is as large as it may be.
+    pub(super) full: AtomicBool,
     /// Why nothing more may be read, until an operator decides.
     pub(super) parked: Mutex<Option<String>>,
     /// When records were last seen to be dropped by a full buffer, in milliseconds of unix time. 0: not in this run.
     pub(super) dropped_at: AtomicI64,
+    /// To look at Logstores from outside.
+    pub(super) watches: Vec<SlsWatch>,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
 }
@@ -82,17 +86,6 @@ pub(super) struct Ingest {
     pub(super) metrics: PipelineMetrics,
 }
 
-/// What has been gathered for the next commit.
-#[derive(Default)]
-struct Gathered {
-    chunks: Vec<Chunk>,
-    refused: Vec<Refused>,
-    rows: HashMap<u64, Option<Box<[u8]>>>,
-    finished: Vec<SourceId>,
-    bytes: usize,
-    since: Option<Instant>,
-}
-
 struct Running {
     ingest: Ingest,
     waker: Waker,
@@ -102,6 +95,7 @@ struct Running {
     /// Commits that are not durable yet, oldest first.
     receipts: VecDeque<Committed>,
     allowance: Allowance,
+    arrivals: Arrivals,
     notices: Notices,
     /// Going back is not tried before this.
     set_back_due: Instant,
@@ -114,17 +108,15 @@ struct Committed {
     step: u64,
     /// What standard output is told once nothing can take it back.
     printed: Vec<u8>,
+    /// Of the source, if it wants to know what becomes of them.
+    rows: Vec<Row>,
 }
 
 /// A batch that the workers have.
 struct Waiting {
     answer: Receiver<std::io::Result<Encoded>>,
     /// To commit with it.
-    rows: Vec<Row>,
-    /// Sources that have nothing behind it.
-    finished: Vec<SourceId>,
-    /// Bytes of its lines.
-    bytes: usize,
+    beside: Beside,
 }
 
 impl Ingest {
@@ -136,6 +128,7 @@ impl Ingest {
         let waker = self.source.waker();
         let notices = Notices::new(self.job.clone());
         let allowance = Allowance::new(self.buffer.max_bytes);
+        let arrivals = Arrivals::new(&self.source, &self.door);
         let mut running = Running {
             ingest: self,
             waker,
@@ -143,6 +136,7 @@ impl Ingest {
             waiting: VecDeque::new(),
             receipts: VecDeque::new(),
             allowance,
+            arrivals,
             notices,
             set_back_due: Instant::now(),
         };
@@ -163,6 +157,8 @@ impl Ingest {
                 if !running.wait_for_damage() {
                     running.look_at_dropped();
                     running.notices.dropped_at_last();
+                    running.arrivals.look_now(running.delivered(), &mut running.ingest.source, &running.ingest.door);
+                    running.ingest.source.close();
                     return Ok(());
                 }
             }
@@ -191,7 +187,7 @@ impl Running {
             let idle = self.gather(step, now);
             let flush = self.ingest.signals.flush.swap(false, Ordering::AcqRel);
             // Nothing more is added to it, and what becomes of it tells how much more there may be.
-            let full = room == 0 && self.waiting.is_empty() && self.gathered.bytes > 0;
+            let full = room == 0 && self.waiting.is_empty() && self.gathered.bytes() > 0;
             if !busy && (full || self.due(now, flush)) {
                 self.dispatch();
                 continue;
@@ -225,7 +221,8 @@ impl Running {
             return 0;
         }
         let in_memory = stage.map_or(0, |stage| stage.upserts().bytes());
-        let (encoding, gathered) = (self.waiting.iter().map(|batch| batch.bytes).sum::<usize>(), self.gathered.bytes);
+        let (encoding, gathered) =
+            (self.waiting.iter().map(|batch| batch.beside.bytes).sum::<usize>(), self.gathered.bytes());
         let state = stage.map_or(usize::MAX, |stage| stage.budget(encoding + gathered));
         let BufferPlan { max_bytes, when_full, .. } = self.ingest.buffer;
         let goes_on = if stage.is_some() { in_memory < max_bytes } else { when_full != WhenFull::Block };
@@ -247,23 +244,25 @@ impl Running {
         let progress = self.ingest.source.progress();
         signals.read.store(progress.read, Ordering::Relaxed);
         signals.total.store(progress.total, Ordering::Relaxed);
-        let settled = self.gathered.since.is_none()
+        let settled = self.gathered.is_empty()
             && self.waiting.is_empty()
             && self.receipts.is_empty()
             && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
+        let full = self.full();
+        signals.full.store(full.is_some(), Ordering::Release);
         if let Ok(mut parked) = signals.parked.lock() {
-            *parked = self.full();
+            *parked = full.or_else(|| self.ingest.source.parked());
         }
         signals.settled.store(settled, Ordering::Release);
     }
 
     fn wait(&mut self, now: Instant, room: bool) {
         let mut until = self.ingest.source.next_look(now);
-        if let Some(since) = self.gathered.since {
-            let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
-            until = until.min(since + linger);
+        if let Some(due) = self.gathered.due(self.ingest.linger) {
+            until = until.min(due);
         }
-        if !room || !self.receipts.is_empty() || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
+        let owed = !self.receipts.is_empty() || self.arrivals.some();
+        if !room || owed || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             until = until.min(now + ROOM_LOOK);
         }
         if self.ingest.query.is_some() {
@@ -277,41 +276,20 @@ impl Running {
 
     /// Adds what a look brought; says whether it brought nothing.
     fn gather(&mut self, step: Step, now: Instant) -> bool {
-        let Step { chunks, rows, gaps, refused, finished } = step;
-        self.notices.gaps(&gaps, now);
-        let idle = chunks.is_empty() && rows.is_empty() && refused.is_empty() && finished.is_empty();
-        if idle {
-            return true;
-        }
-        self.gathered.since.get_or_insert(now);
-        self.gathered.bytes += chunks.iter().map(|c| c.data.len()).sum::<usize>();
-        self.gathered.bytes += refused.iter().map(|r| r.head.data.len()).sum::<usize>();
-        self.gathered.chunks.extend(chunks);
-        self.gathered.refused.extend(refused);
-        self.gathered.finished.extend(finished);
-        self.gathered.rows.extend(rows.into_iter().map(|row| (row.key, row.value)));
-        false
+        self.notices.gaps(&step.gaps, now);
+        self.gathered.add(step, now)
     }
 
     fn due(&self, now: Instant, flush: bool) -> bool {
-        let Some(since) = self.gathered.since else { return false };
-        let linger = if self.gathered.bytes > 0 { self.ingest.linger } else { ROWS_LINGER };
-        let whole = self.gathered.bytes >= BATCH_BYTES * 3 / 4;
-        flush || self.ended() || whole || now.duration_since(since) >= linger
+        let Some(due) = self.gathered.due(self.ingest.linger) else { return false };
+        flush || self.ended() || self.gathered.is_whole() || now >= due
     }
 
     /// Hands what was gathered to the workers.
     fn dispatch(&mut self) {
-        let gathered = std::mem::take(&mut self.gathered);
-        if gathered.since.is_none() {
-            return;
-        }
-        let bytes = gathered.bytes;
-        let rows = gathered.rows.into_iter().map(|(key, value)| Row { key, value }).collect();
-        let version = self.ingest.versions.draw(|| most_rows(&gathered.chunks));
-        let batch = Batch { chunks: gathered.chunks, refused: gathered.refused, version };
+        let Some((batch, beside)) = self.gathered.take(&mut self.ingest.versions) else { return };
         let answer = self.ingest.pool.submit(&self.ingest.work, batch, Timestamp::now(), self.waker.clone());
-        self.waiting.push_back(Waiting { answer, rows, finished: gathered.finished, bytes });
+        self.waiting.push_back(Waiting { answer, beside });
     }
 
     /// Commits the batches that the workers have finished, in order.
@@ -323,34 +301,39 @@ impl Running {
                 Err(TryRecvError::Disconnected) => return Err(IngestError::Pool),
             };
             if let Some(batch) = self.waiting.pop_front() {
-                self.commit(encoded, batch)?;
+                self.commit(encoded, batch.beside)?;
             }
         }
         self.look_at_receipts()
     }
 
-    fn commit(&mut self, encoded: Encoded, batch: Waiting) -> Result<(), IngestError> {
+    fn commit(&mut self, encoded: Encoded, beside: Beside) -> Result<(), IngestError> {
         let Encoded { ready, prepared, untimed, buffers } = encoded;
         buffers.into_iter().for_each(|buffer| self.ingest.source.recycle(buffer));
         let bytes = ready.members.iter().map(|m| m.gzip.len() as u64).sum();
         if let Some(untimed) = &untimed {
             self.notices.untimed(untimed, Instant::now());
         }
-        self.allowance.learn(batch.bytes, bytes);
+        self.allowance.learn(beside.bytes, bytes);
         if let Some(stage) = &mut self.ingest.query {
-            stage.take(ready, prepared, batch.rows, batch.bytes, Instant::now());
-            stage.finished(batch.finished);
+            stage.take(ready, prepared, beside.rows, beside.bytes, Instant::now());
+            stage.finished(beside.finished);
             return self.commit_due();
         }
         let metrics = &self.ingest.metrics;
         metrics.committed_records.inc_by(ready.members.iter().map(|m| u64::from(m.items)).sum());
         metrics.committed_bytes.inc_by(bytes);
         metrics.dead_letters.inc_by(ready.dead.len() as u64);
-        let mut rows = batch.rows;
+        let mut rows = beside.rows;
         rows.extend(self.ingest.versions.row());
         let commit = Commit { members: ready.members, rows, dead: ready.dead };
+        self.hand_in(commit, 0, ready.printed)
+    }
+
+    fn hand_in(&mut self, commit: Commit, step: u64, printed: Vec<u8>) -> Result<(), IngestError> {
+        let rows = self.arrivals.of(&commit.rows);
         let receipt = self.ingest.door.commit(commit)?;
-        self.receipts.push_back(Committed { receipt, step: 0, printed: ready.printed });
+        self.receipts.push_back(Committed { receipt, step, printed, rows });
         Ok(())
     }
 
@@ -366,9 +349,7 @@ impl Running {
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
         let Stepped { commit, step, printed } = stage.step(now)?;
-        let receipt = self.ingest.door.commit(commit)?;
-        self.receipts.push_back(Committed { receipt, step, printed });
-        Ok(())
+        self.hand_in(commit, step, printed)
     }
 
     fn look_at_receipts(&mut self) -> Result<(), IngestError> {
@@ -376,18 +357,25 @@ impl Running {
         while let Some(commit) = self.receipts.front_mut() {
             match commit.receipt.try_recv() {
                 Ok(durable) => durable?,
-                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
             }
-            if let Some(Committed { step, printed, .. }) = self.receipts.pop_front() {
-                self.durable(step, &printed)?;
+            if let Some(Committed { step, printed, rows, .. }) = self.receipts.pop_front() {
+                self.durable(step, &printed, rows)?;
             }
         }
+        self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
         Ok(())
     }
 
-    fn durable(&mut self, step: u64, printed: &[u8]) -> Result<(), IngestError> {
+    /// Up to which step all of a query's results have arrived, apart from those that lie in the store.
+    fn delivered(&self) -> Option<u64> {
+        self.ingest.query.as_ref().map(|stage| stage.upserts().delivered())
+    }
+
+    fn durable(&mut self, step: u64, printed: &[u8], rows: Vec<Row>) -> Result<(), IngestError> {
         print(printed);
+        self.arrivals.durable(rows, step, &mut self.ingest.source, &self.ingest.door);
         match &mut self.ingest.query {
             Some(stage) => Ok(stage.durable(step)?),
             None => Ok(()),
@@ -411,7 +399,10 @@ impl Running {
     /// Reads on from before what is damaged. All that was read is committed.
     fn set_back(&mut self) -> Result<(), IngestError> {
         match self.ingest.door.set_back() {
-            Ok(true) => self.ingest.source.set_back(self.ingest.door.rows())?,
+            Ok(true) => {
+                self.ingest.source.set_back(self.ingest.door.rows())?;
+                self.arrivals.begin_again(&self.ingest.door);
+            }
             Ok(false) => {}
             Err(error @ StoreError::Stopped) => return Err(error.into()),
             Err(error) => {
@@ -434,6 +425,7 @@ impl Running {
             if self.is_set_back_due() {
                 return true;
             }
+            self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
             self.ingest.source.wait(Instant::now() + ROOM_LOOK);
         }
         false
@@ -444,7 +436,7 @@ impl Running {
         self.dispatch();
         while let Some(batch) = self.waiting.pop_front() {
             let encoded = batch.answer.recv().map_err(|_| IngestError::Pool)??;
-            self.commit(encoded, batch)?;
+            self.commit(encoded, batch.beside)?;
         }
         let ended = self.ingest.once && self.ingest.source.finished();
         if let Some(stage) = self.ingest.query.as_mut().filter(|_| ended) {
@@ -453,9 +445,9 @@ impl Running {
         if self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             self.commit_step(Instant::now())?;
         }
-        while let Some(Committed { receipt, step, printed }) = self.receipts.pop_front() {
+        while let Some(Committed { receipt, step, printed, rows }) = self.receipts.pop_front() {
             receipt.blocking_recv().map_err(|_| StoreError::Stopped)??;
-            self.durable(step, &printed)?;
+            self.durable(step, &printed, rows)?;
         }
         self.notices.passed_over(Instant::now());
         self.tell();
@@ -473,10 +465,4 @@ impl Running {
         }
         Ok(())
     }
-}
-
-/// More rows than these chunks will give, as far as can be told without decoding them.
-fn most_rows(chunks: &[Chunk]) -> u64 {
-    let lines = |chunk: &Chunk| memchr::memchr_iter(b'\n', &chunk.data).count() as u64 + 1;
-    16 * chunks.iter().map(lines).sum::<u64>()
 }

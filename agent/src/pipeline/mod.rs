@@ -6,9 +6,11 @@
 
 mod agent;
 mod allowance;
+mod arrivals;
 mod build;
 mod codec;
 mod deliver;
+mod gathered;
 mod ingest;
 mod lane;
 mod lane_attempt;

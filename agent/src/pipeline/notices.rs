@@ -75,6 +75,7 @@ impl Notices {
                 tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");
             }
             Source::Stdin(_) => tracing::info!(%job, "reading standard input"),
+            Source::Sls(_) => tracing::info!(%job, "reading a Logstore"),
         }
     }
 

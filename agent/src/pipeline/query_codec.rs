@@ -71,8 +71,15 @@ impl QueryCodec {
         let (batch, facts) = decoder.decode(chunk, now);
         self.count(&facts);
         for refused in facts.refused {
-            let bytes = chunk.data.get(refused.bytes).unwrap_or_default().to_vec();
-            ready.dead.push(self.dead_letter("record_unreadable", refused.reason, chunk, refused.offset, bytes, now));
+            let bytes = match refused.text.is_empty() {
+                true => chunk.data.get(refused.bytes).unwrap_or_default().to_vec(),
+                false => refused.text.into_bytes(),
+            };
+            let mut letter = self.dead_letter("record_unreadable", refused.reason, chunk, refused.offset, bytes, now);
+            if chunk.piece == Piece::LogGroups {
+                letter.id.push_str(&format!(".{}", refused.place));
+            }
+            ready.dead.push(letter);
         }
         let mut cx = context(now, &self.zone);
         Ok(self.program.prepare(scan, batch, &mut cx))
@@ -83,6 +90,9 @@ impl QueryCodec {
         self.metrics.invalid_utf8_records.inc_by(facts.invalid_utf8);
         self.metrics.undecodable_records.inc_by(facts.skipped + facts.refused.len() as u64);
         self.metrics.null_fields.inc_by(facts.null_fields);
+        if let Some(example) = &facts.example {
+            tracing::warn!(job = %self.job, fields = facts.null_fields, %example, "fields can't be read as their column's type and are NULL");
+        }
     }
 
     /// A script without state: what was prepared is the result.

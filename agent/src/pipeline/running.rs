@@ -155,8 +155,9 @@ impl Running {
 
     /// Why a run with an end will not reach it: a query's state is full, and all that was read is committed.
     pub(super) fn stuck(&self) -> Option<String> {
-        let settled = self.bounded && !self.ended() && self.signals.settled.load(Ordering::Acquire);
-        if settled { self.full() } else { None }
+        let signals = &self.signals;
+        let settled = signals.settled.load(Ordering::Acquire) && signals.full.load(Ordering::Acquire);
+        if self.bounded && settled && !self.ended() { self.full() } else { None }
     }
 
     pub(super) fn stopping(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What a pipeline says of itself: one word, and why.
 
-use splashdam_api::{self as api, ParkedLane, PipelineStatus, State};
+use splashdam_api::{self as api, ParkedLane, PipelineStatus, ShardStatus, State};
 
 use super::deliver::{DeliveryStatus, Parked};
 use super::query_outputs::Sinks;
@@ -8,6 +8,7 @@ use super::running::Running;
 use super::versions;
 use crate::record::Timestamp;
 use crate::source::Source;
+use crate::source::sls::ShardState;
 use crate::store::{self, Room};
 
 /// Assembles the answer from the counters, the door and the delivery state.
@@ -49,7 +50,15 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         last_error: delivery.last_error.map(|(at, error)| format!("{}: {error}", at.to_rfc3339())),
         cluster: Some(delivery.cluster).filter(|cluster| !cluster.is_empty()),
         parked: all.into_iter().chain(lanes).chain(held_lanes).collect(),
+        shards: running.signals.watches.iter().flat_map(|watch| watch.shards()).map(shard).collect(),
+        quota_waits: metrics.quota_waits.get(),
+        expired_groups: metrics.expired_groups.get(),
     }
+}
+
+fn shard(shard: ShardState) -> ShardStatus {
+    let ShardState { shard, state, lag_seconds, quota_waits, problem } = shard;
+    ShardStatus { shard, state: state.to_owned(), lag_seconds, quota_waits, problem }
 }
 
 /// What all sinks of a pipeline say, as one.

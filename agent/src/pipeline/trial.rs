@@ -13,7 +13,7 @@ use crate::metrics::PipelineMetrics;
 use crate::plan::QueryPlan;
 use crate::query::{Engine, Program};
 use crate::record::{Timestamp, gzip};
-use crate::source::Source;
+use crate::source::{Reader, Source};
 
 const LOOK_BYTES: usize = 256 << 10;
 
@@ -43,8 +43,11 @@ pub(crate) fn try_query(
     let mut engine = Engine::new(program.clone())?;
     let places = Places::in_order(plan.tables.len());
     let codec = QueryCodec::new(plan, places.clone(), program.clone(), outputs.clone(), host, metrics.clone());
-    let mut source = Source::open_all(&places.sources(&plan.tables), Vec::new(), true, metrics)
-        .map_err(|error| error.to_string())?;
+    let sources: Vec<_> =
+        places.sources(&plan.tables).into_iter().map(|(place, source)| (place, source.unshared())).collect();
+    let reader = Reader { agent, job: &plan.id };
+    let opened = Source::open_all(&sources, Vec::new(), true, reader, metrics);
+    let mut source = opened.map_err(|error| error.to_string())?;
     let mut scratch = Scratch::default();
     let sinks = Sinks::of(plan);
     let zone = &plan.query.settings.zone;

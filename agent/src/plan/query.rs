@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BufferPlan, ElasticsearchPlan, Plan, SourcePlan};
+use super::{BufferPlan, ElasticsearchPlan, LogFormat, Plan, SourcePlan};
 use crate::record::Type;
 use crate::sql::plan::Query;
 
@@ -94,7 +94,8 @@ pub(crate) enum ColumnFrom {
     /// A field of the record; the number is its place among the table's physical columns (csv goes by it, json by
     /// the name, raw has one).
     Field(usize),
-    /// What the source knows of the record: `path`, `offset`, `host`, `timestamp` (when it was read).
+    /// What the source knows of the record: `path`, `offset`, `host`, `timestamp` (when it was read); of a Logstore
+    /// `__source__`, `__topic__`, `__timestamp__`, `__tag__`, `__tag__:KEY`.
     Metadata(String),
 }
 
@@ -105,6 +106,8 @@ pub(crate) enum TableFormat {
     Csv(CsvFormat),
     /// The whole line is the one physical column.
     Raw,
+    /// Logs of a Logstore: fields by their names.
+    Log(LogFormat),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -57,6 +57,7 @@ impl Flow {
         match (&mut self.batch.origin, other.batch.origin) {
             (Some(mine), Some(theirs)) => {
                 mine.offsets.extend(theirs.offsets);
+                mine.places.extend(theirs.places);
                 mine.ordinals.extend(theirs.ordinals);
             }
             (mine, _) => *mine = None,

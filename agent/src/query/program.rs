@@ -273,9 +273,10 @@ fn union(flows: Vec<Flow>, ways: usize) -> Vec<Flow> {
     let merged = flows.into_iter().reduce(|a, b| {
         let mut both = a;
         both.append(b);
-        let offsets = both.batch.origin.as_ref().map(|origin| origin.offsets.clone()).unwrap_or_default();
+        let origin = both.batch.origin.as_ref();
+        let (offsets, places) = origin.map(|o| (o.offsets.clone(), o.places.clone())).unwrap_or_default();
         let mut order: Vec<u32> = (0..both.batch.rows as u32).collect();
-        order.sort_by_key(|row| offsets.get(*row as usize));
+        order.sort_by_key(|row| (offsets.get(*row as usize), places.get(*row as usize)));
         both.take(&order)
     });
     merged.into_iter().chain(others).collect()

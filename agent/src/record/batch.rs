@@ -18,6 +18,8 @@ pub(crate) struct Origin {
     pub(crate) source: SourceId,
     /// Each row's record's offset in the source.
     pub(crate) offsets: Vec<u64>,
+    /// Which of the records at its offset each is, where there can be several (a log group's). Empty: the only one.
+    pub(crate) places: Vec<u32>,
     /// Which of its record's rows each is, where one record can give several (UNNEST, HOP). Empty: all 0.
     pub(crate) ordinals: Vec<u32>,
 }
@@ -305,7 +307,8 @@ impl Batch {
 impl Origin {
     pub(crate) fn take(&self, rows: &[u32]) -> Origin {
         let offsets = rows.iter().filter_map(|row| self.offsets.get(*row as usize)).copied().collect();
+        let places = rows.iter().filter_map(|row| self.places.get(*row as usize)).copied().collect();
         let ordinals = rows.iter().filter_map(|row| self.ordinals.get(*row as usize)).copied().collect();
-        Origin { source: self.source, offsets, ordinals }
+        Origin { source: self.source, offsets, places, ordinals }
     }
 }

@@ -24,6 +24,9 @@ pub(crate) enum Piece {
     Lines,
     /// Exactly one record without newline.
     Part(Part),
+    /// Log groups of Log Service (see `log_group`), checked; `chunk.offset` is the cursor of the first, and each
+    /// following one has the next.
+    LogGroups,
 }
 
 /// What is special about a record that is not a plain whole line.

@@ -71,6 +71,28 @@ pub(crate) fn decompress(gzip: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     Ok(raw)
 }
 
+/// Decompresses a zlib stream (what HTTP calls deflate).
+///
+/// # Errors
+/// `InvalidData` if the content is damaged, cut or longer than `limit` bytes.
+pub(crate) fn inflate_zlib(zlib: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    let mut reader = flate2::read::ZlibDecoder::new(zlib).take(limit + 1);
+    reader.read_to_end(&mut raw)?;
+    if raw.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "longer than it says"));
+    }
+    Ok(raw)
+}
+
+/// Compresses as a zlib stream, for tests of whoever reads one.
+#[cfg(test)]
+pub(crate) fn deflate_zlib(raw: &[u8]) -> io::Result<Vec<u8>> {
+    let mut zlib = Vec::new();
+    flate2::read::ZlibEncoder::new(raw, Compression::fast()).read_to_end(&mut zlib)?;
+    Ok(zlib)
+}
+
 /// Reads the decompressed content of `R`, all its members.
 pub(crate) type Reader<R> = flate2::read::MultiGzDecoder<R>;
 

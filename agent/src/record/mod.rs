@@ -8,6 +8,7 @@ mod chunk;
 mod dead_letter;
 pub(crate) mod escape;
 pub(crate) mod gzip;
+pub(crate) mod log_group;
 mod member;
 mod number;
 mod position;

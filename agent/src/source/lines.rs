@@ -241,7 +241,7 @@ mod tests {
         cut.pieces
             .iter()
             .map(|(range, piece)| match piece {
-                Piece::Lines => text(range),
+                Piece::Lines | Piece::LogGroups => text(range),
                 Piece::Part(part) => {
                     let partial = if part.partial { "partial " } else { "" };
                     let truncated = if part.truncated { "truncated " } else { "" };

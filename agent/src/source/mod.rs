@@ -10,6 +10,7 @@ mod emit;
 pub(crate) mod file;
 mod lines;
 mod several;
+pub(crate) mod sls;
 pub(crate) mod stdin;
 mod wake;
 
@@ -17,16 +18,24 @@ use std::time::Instant;
 
 use crate::metrics::PipelineMetrics;
 use crate::plan::SourcePlan;
-use crate::record::{SourceId, Step, Timestamp};
+use crate::record::{Row, SourceId, Step, Timestamp};
 
 pub(crate) use several::{SeveralSources, place};
 pub(crate) use wake::Waker;
+
+/// Who reads: the agent and the job, by their ids.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a> {
+    pub(crate) agent: &'a str,
+    pub(crate) job: &'a str,
+}
 
 /// An open source of one pipeline.
 #[derive(Debug)]
 pub(crate) enum Source {
     File(Box<file::FileSource>),
     Stdin(Box<stdin::StdinSource>),
+    Sls(Box<sls::SlsSource>),
     Several(SeveralSources),
 }
 
@@ -42,6 +51,10 @@ pub(crate) enum SourceError {
     Row { key: u64, reason: &'static str },
     #[error("the thread that reads standard input can't be started: {0}")]
     Thread(std::io::Error),
+    #[error("the Logstore can't be read: {0}")]
+    Logstore(String),
+    #[error("a Logstore can only be read where a runtime is running")]
+    NoRuntime,
 }
 
 /// Bytes handed out since the source was opened, and those plus what is known to be unread.
@@ -76,6 +89,7 @@ impl Source {
         plan: &SourcePlan,
         rows: Vec<(u64, Box<[u8]>)>,
         once: bool,
+        reader: Reader<'_>,
         metrics: PipelineMetrics,
     ) -> Result<Source, SourceError> {
         match plan {
@@ -84,6 +98,9 @@ impl Source {
             }
             SourcePlan::Stdin(plan) => stdin::StdinSource::open(plan, &rows, std::io::stdin(), metrics)
                 .map(|source| Source::Stdin(Box::new(source))),
+            SourcePlan::Sls(plan) => {
+                sls::SlsSource::open(plan, &rows, once, reader, metrics).map(|source| Source::Sls(Box::new(source)))
+            }
         }
     }
 
@@ -96,11 +113,12 @@ impl Source {
         plans: &[(usize, SourcePlan)],
         rows: Vec<(u64, Box<[u8]>)>,
         once: bool,
+        reader: Reader<'_>,
         metrics: PipelineMetrics,
     ) -> Result<Source, SourceError> {
         let open = |(place, plan): &(usize, SourcePlan)| {
-            let source = Source::open(plan, SeveralSources::rows_of(&rows, *place), once, metrics.clone())?;
-            Ok((*place, source))
+            let rows = SeveralSources::rows_of(&rows, *place);
+            Ok((*place, Source::open(plan, rows, once, reader, metrics.clone())?))
         };
         let sources = plans.iter().map(open).collect::<Result<Vec<_>, SourceError>>()?;
         Ok(Source::Several(SeveralSources::new(sources)))
@@ -116,6 +134,7 @@ impl Source {
         match self {
             Source::File(source) => Ok(source.poll(budget, now)),
             Source::Stdin(source) => Ok(source.poll(budget, now)),
+            Source::Sls(source) => Ok(source.poll(budget)),
             Source::Several(sources) => sources.poll(budget, now),
         }
     }
@@ -125,6 +144,7 @@ impl Source {
         match self {
             Source::File(source) => source.next_look(now),
             Source::Stdin(source) => source.next_look(now),
+            Source::Sls(source) => source.next_look(now),
             Source::Several(sources) => sources.next_look(now),
         }
     }
@@ -134,6 +154,7 @@ impl Source {
         match self {
             Source::File(source) => source.wait(until),
             Source::Stdin(source) => source.wait(until),
+            Source::Sls(source) => source.wait(until),
             Source::Several(sources) => sources.wait(until),
         }
     }
@@ -143,6 +164,7 @@ impl Source {
         match self {
             Source::File(source) => source.waker(),
             Source::Stdin(source) => source.waker(),
+            Source::Sls(source) => source.waker(),
             Source::Several(sources) => sources.waker(),
         }
     }
@@ -152,6 +174,7 @@ impl Source {
         match self {
             Source::File(source) => source.finished(),
             Source::Stdin(source) => source.finished(),
+            Source::Sls(source) => source.finished(),
             Source::Several(sources) => sources.finished(),
         }
     }
@@ -161,6 +184,7 @@ impl Source {
         match self {
             Source::File(source) => source.unread(),
             Source::Stdin(source) => source.unread(),
+            Source::Sls(source) => source.unread(),
             Source::Several(sources) => sources.unread(),
         }
     }
@@ -170,6 +194,7 @@ impl Source {
         match self {
             Source::File(source) => source.living(),
             Source::Stdin(source) => source.living(),
+            Source::Sls(source) => source.living(),
             Source::Several(sources) => sources.living(),
         }
     }
@@ -178,6 +203,7 @@ impl Source {
         match self {
             Source::File(source) => source.progress(),
             Source::Stdin(source) => source.progress(),
+            Source::Sls(source) => source.progress(),
             Source::Several(sources) => sources.progress(),
         }
     }
@@ -186,7 +212,7 @@ impl Source {
     pub(crate) fn recycle(&mut self, buffer: Vec<u8>) {
         match self {
             Source::File(source) => source.recycle(buffer),
-            Source::Stdin(_) => drop(buffer),
+            Source::Stdin(_) | Source::Sls(_) => drop(buffer),
             Source::Several(sources) => sources.recycle(buffer),
         }
     }
@@ -200,14 +226,62 @@ impl Source {
             Source::File(source) => source.set_back(rows),
             // Its rows hold no position, because what it gave can't be had again.
             Source::Stdin(_) => Ok(()),
+            Source::Sls(source) => source.set_back(&rows),
             Source::Several(sources) => sources.set_back(&rows),
+        }
+    }
+
+    /// Whether it is told what became of its rows, by [`Source::settled`].
+    pub(crate) fn wants_news(&self) -> bool {
+        match self {
+            Source::File(_) | Source::Stdin(_) => false,
+            Source::Sls(_) => true,
+            Source::Several(sources) => sources.wants_news(),
+        }
+    }
+
+    /// These committed rows are on the local disk; if `acknowledged`, everything before them has arrived as well.
+    pub(crate) fn settled(&mut self, rows: &[Row], acknowledged: bool) {
+        match self {
+            Source::File(_) | Source::Stdin(_) => {}
+            Source::Sls(source) => source.settled(rows, acknowledged),
+            Source::Several(sources) => sources.settled(rows, acknowledged),
+        }
+    }
+
+    /// Why nothing is read until an operator does something.
+    pub(crate) fn parked(&self) -> Option<String> {
+        match self {
+            Source::File(_) | Source::Stdin(_) => None,
+            Source::Sls(source) => source.parked(),
+            Source::Several(sources) => sources.parked(),
+        }
+    }
+
+    /// To look at it while another thread reads it.
+    pub(crate) fn watches(&self) -> Vec<sls::SlsWatch> {
+        match self {
+            Source::File(_) | Source::Stdin(_) => Vec::new(),
+            Source::Sls(source) => vec![source.watch()],
+            Source::Several(sources) => sources.watches(),
+        }
+    }
+
+    /// Leaves whatever it shares with others. Blocking, for about a second at most.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Source::File(_) | Source::Stdin(_) => {}
+            Source::Sls(source) => source.close(),
+            Source::Several(sources) => sources.close(),
         }
     }
 
     /// What committed rows say, for an operator. Rows that can't be read are left out.
     pub(crate) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
         let own: Vec<_> = rows.iter().map(|(key, value)| (several::own(*key), value.clone())).collect();
-        file::positions(&own)
+        let mut positions = file::positions(&own);
+        positions.extend(sls::positions(&own));
+        positions
     }
 
     /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no
@@ -227,6 +301,9 @@ impl Source {
     /// The row to go on with after the commits from `before` to `latest` were lost: what is read again gets the
     /// same ids, and no source number is given out twice.
     pub(crate) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
-        file::rows::rewind(several::own(key), before, latest)
+        match sls::rows::is_ours(latest) {
+            true => sls::rows::rewind(several::own(key), before, latest),
+            false => file::rows::rewind(several::own(key), before, latest),
+        }
     }
 }

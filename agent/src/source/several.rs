@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::{Progress, Source, SourceError, Waker};
-use crate::record::{Chunk, SourceId, Step};
+use crate::record::{Chunk, Row, SourceId, Step};
 
 /// Where the place lies in a number.
 const SHIFT: u32 = 56;
@@ -53,6 +53,30 @@ impl SeveralSources {
     pub(super) fn set_back(&mut self, rows: &[(u64, Box<[u8]>)]) -> Result<(), SourceError> {
         let mut sources = self.sources.iter_mut();
         sources.try_for_each(|(place, source)| source.set_back(SeveralSources::rows_of(rows, *place)))
+    }
+
+    pub(super) fn wants_news(&self) -> bool {
+        self.sources.iter().any(|(_, source)| source.wants_news())
+    }
+
+    pub(super) fn settled(&mut self, rows: &[Row], acknowledged: bool) {
+        for (place, source) in &mut self.sources {
+            let ours = rows.iter().filter(|row| row.key >> SHIFT == *place as u64);
+            let ours: Vec<Row> = ours.map(|row| Row { key: own(row.key), value: row.value.clone() }).collect();
+            source.settled(&ours, acknowledged);
+        }
+    }
+
+    pub(super) fn parked(&self) -> Option<String> {
+        self.sources.iter().find_map(|(_, source)| source.parked())
+    }
+
+    pub(super) fn watches(&self) -> Vec<super::sls::SlsWatch> {
+        self.sources.iter().flat_map(|(_, source)| source.watches()).collect()
+    }
+
+    pub(super) fn close(&mut self) {
+        self.sources.iter_mut().for_each(|(_, source)| source.close());
     }
 
     pub(super) fn poll(&mut self, budget: usize, now: Instant) -> Result<Step, SourceError> {
@@ -134,6 +158,7 @@ mod tests {
     use super::*;
     use crate::metrics::PipelineMetrics;
     use crate::plan::{FilePlan, SourcePlan};
+    use crate::source::Reader;
 
     fn open(dir: &std::path::Path, rows: Rows) -> Source {
         open_at(dir, &[(0, "a.log"), (1, "b.log")], rows)
@@ -145,7 +170,8 @@ mod tests {
             (*place, SourcePlan::File(FilePlan { paths, watch: false, ..FilePlan::default() }))
         };
         let plans: Vec<_> = files.iter().map(plan).collect();
-        Source::open_all(&plans, rows, true, PipelineMetrics::default()).unwrap()
+        let reader = Reader { agent: "a", job: "j" };
+        Source::open_all(&plans, rows, true, reader, PipelineMetrics::default()).unwrap()
     }
 
     type Rows = Vec<(u64, Box<[u8]>)>;

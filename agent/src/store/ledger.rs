@@ -54,6 +54,22 @@ impl State {
         (entries, sums)
     }
 
+    /// The first commit of a pipeline that may owe something; behind the frontier, if none does. Where a segment's
+    /// index is not in memory it is the segment's first that may.
+    pub(super) fn owed_from(&self, pipeline: u32) -> u64 {
+        let ours = |lane: u32| self.lanes.get(lane as usize).is_some_and(|l| l.pipeline == pipeline && l.is_owed());
+        let mut before = 0;
+        for segment in self.segments.values() {
+            if segment.shares.iter().any(|(lane, share)| share.live > 0 && ours(*lane)) {
+                let Some(entries) = &segment.entries else { return before + 1 };
+                let owed = entries.iter().filter(|e| ours(e.lane) && !segment.done.get(e.ordinal)).map(|e| e.seq);
+                return owed.min().unwrap_or(before + 1);
+            }
+            before = segment.last_seq;
+        }
+        self.frontier + 1
+    }
+
     /// Whether no row change in the segment is needed any more.
     pub(super) fn rows_covered(&self, number: u64) -> bool {
         let Some(segment) = self.segments.get(&number) else { return false };

@@ -407,6 +407,17 @@ impl Pipeline {
         Ok(receiver)
     }
 
+    /// All commits up to this one are durable, whoever made them.
+    pub(crate) fn frontier(&self) -> u64 {
+        self.shared.state().frontier
+    }
+
+    /// Of no commit before this one anything is owed any more; the commit itself may be one that owes something (or,
+    /// where nothing is owed, one that is not durable yet).
+    pub(crate) fn owed_from(&self) -> u64 {
+        self.shared.state().owed_from(self.number)
+    }
+
     /// Waits until something new is owed or room has come back since the last call.
     pub(crate) async fn changed(&self) {
         let changes = self.shared.state().of(self.number).map(|p| p.changes.subscribe());

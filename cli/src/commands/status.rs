@@ -111,6 +111,7 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
         let dropped = format!("{records} dropped because the buffer was full (when_full){}", last.unwrap_or_default());
         table.remark(&dropped, Tone::Bad);
     }
+    shards(table, pipeline);
     if pipeline.untimed_records > 0 {
         let untimed =
             format!("no time can be read in {}: the log has an example", plural(pipeline.untimed_records, "record"));
@@ -126,6 +127,33 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
     }
 }
 
+/// What a person has to know of a job's Logstores.
+fn shards(table: &mut Table, pipeline: &PipelineStatus) {
+    if !pipeline.shards.is_empty() {
+        let late = pipeline.shards.iter().filter_map(|shard| Some((shard.lag_seconds?, &shard.shard))).max();
+        let behind = match late {
+            Some((seconds, shard)) if seconds > 0 => format!(", up to {seconds} s behind ({shard})"),
+            _ => String::new(),
+        };
+        let held = plural(pipeline.shards.len() as u64, "shard");
+        table.remark(&format!("{held} read here{behind}"), Tone::Faint);
+    }
+    for shard in pipeline.shards.iter().filter(|shard| shard.problem.is_some()).take(SHARDS_TOLD) {
+        table.remark(&format!("{}: {}", shard.shard, shard.problem.as_deref().unwrap_or_default()), Tone::Warning);
+    }
+    if pipeline.quota_waits > 0 {
+        let waits = plural(pipeline.quota_waits, "wait");
+        table.remark(&format!("{waits} because a read quota of the service was used up"), Tone::Warning);
+    }
+    if pipeline.expired_groups > 0 {
+        let groups = plural(pipeline.expired_groups, "log group");
+        table.remark(&format!("{groups} were deleted by the service before they could be read"), Tone::Bad);
+    }
+}
+
+/// Shards that are told of singly if something is wrong with them.
+const SHARDS_TOLD: usize = 3;
+
 fn tone(state: State) -> Tone {
     match state {
         State::Running => Tone::Good,
@@ -137,7 +165,7 @@ fn tone(state: State) -> Tone {
 
 #[cfg(test)]
 mod tests {
-    use splashdam_api::ParkedLane;
+    use splashdam_api::{ParkedLane, ShardStatus};
 
     use super::*;
 
@@ -235,6 +263,31 @@ web    full     0 B     0 B      0       0 B             0     0
     1 record dropped because the buffer was full (when_full)
 ";
         assert_eq!(shown(&status), want);
+    }
+
+    #[test]
+    fn of_a_logstore_it_is_said_what_is_read_how_late_and_what_is_wrong() {
+        let shard = |number: u32, lag: u64, problem: Option<&str>| ShardStatus {
+            shard: format!("p/l/{number}"),
+            state: "reading".to_owned(),
+            lag_seconds: Some(lag),
+            quota_waits: 0,
+            problem: problem.map(str::to_owned),
+        };
+        let web = PipelineStatus {
+            shards: vec![shard(0, 0, None), shard(1, 75, Some("503 ServerBusy: busy (request r)"))],
+            quota_waits: 2,
+            expired_groups: 9,
+            ..job("web", State::Running)
+        };
+        let text = shown(&agent(Health::Ok, vec![web]));
+        let want = "\
+    2 shards read here, up to 75 s behind (p/l/1)
+    p/l/1: 503 ServerBusy: busy (request r)
+    2 waits because a read quota of the service was used up
+    9 log groups were deleted by the service before they could be read
+";
+        assert!(text.ends_with(want), "{text}");
     }
 
     #[test]

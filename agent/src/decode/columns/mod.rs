@@ -8,6 +8,7 @@
 mod build;
 mod csv;
 mod json;
+mod logs;
 mod scalar;
 mod scan;
 mod temporal;
@@ -20,7 +21,7 @@ use splashdam_api::words::plural;
 
 use super::records::{Record, records};
 use crate::plan::{ColumnFrom, CsvFormat, JsonFormat, TableColumn, TableFormat, TablePlan};
-use crate::record::{Batch, Chunk, Column, Data, Origin, Part, Timestamp, Type, Value};
+use crate::record::{Batch, Chunk, Column, Data, Origin, Part, Piece, Timestamp, Type, Value};
 use build::Builder;
 use scalar::{Got, Rules};
 
@@ -47,6 +48,7 @@ enum Format {
     Json { names: scan::Names, options: json::Options },
     Csv { format: CsvFormat, separators: csv::Separators, physical: usize },
     Raw,
+    Logs(logs::Logs),
 }
 
 /// What decoding a chunk brought to light. Records are `batch.rows + blank + skipped + refused.len()`.
@@ -62,15 +64,20 @@ pub(crate) struct DecodeFacts {
     /// Records in which invalid UTF-8 was replaced by U+FFFD.
     pub(crate) invalid_utf8: u64,
     pub(crate) refused: Vec<RefusedRecord>,
+    /// One of the fields that can't be read, if the table wants to know.
+    pub(crate) example: Option<String>,
 }
 
 /// A record that can't be read: it becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RefusedRecord {
-    /// The record's offset in its source.
+    /// The record's offset in its source, and which one there it is.
     pub(crate) offset: u64,
-    /// Its bytes in the chunk's data.
+    pub(crate) place: u32,
+    /// Its bytes in the chunk's data; empty for a log.
     pub(crate) bytes: Range<usize>,
+    /// A log's fields as JSON.
+    pub(crate) text: String,
     pub(crate) reason: String,
 }
 
@@ -110,6 +117,7 @@ impl ColumnDecoder {
                 physical: plan.physical,
             },
             TableFormat::Raw => Format::Raw,
+            TableFormat::Log(format) => Format::Logs(logs::Logs::new(*format, plan.physical, &plan.columns)),
         };
         let host = plan.host.clone().unwrap_or_else(|| host.to_owned());
         ColumnDecoder { columns: plan.columns.clone(), fields, format, host }
@@ -117,9 +125,12 @@ impl ColumnDecoder {
 
     /// The rows of a chunk in order, with their origin. `now` is the time at which they were read.
     pub(crate) fn decode(&self, chunk: &Chunk, now: Timestamp) -> (Batch, DecodeFacts) {
+        if let Format::Logs(logs) = &self.format {
+            return self.logs(logs, chunk);
+        }
         let capacity = match chunk.piece {
-            crate::record::Piece::Lines => chunk.data.len() / 128 + 1,
-            crate::record::Piece::Part(_) => 1,
+            Piece::Lines | Piece::LogGroups => chunk.data.len() / 128 + 1,
+            Piece::Part(_) => 1,
         };
         let valid = simdutf8::basic::from_utf8(&chunk.data).ok();
         let mut builders: Vec<Builder> = self.columns.iter().map(|column| Builder::new(column, capacity)).collect();
@@ -151,7 +162,9 @@ impl ColumnDecoder {
                     if self.ignores_errors() {
                         facts.skipped += 1;
                     } else {
-                        facts.refused.push(RefusedRecord { offset: record.offset, bytes, reason });
+                        let refused =
+                            RefusedRecord { offset: record.offset, place: 0, bytes, text: String::new(), reason };
+                        facts.refused.push(refused);
                     }
                 }
             }
@@ -160,7 +173,7 @@ impl ColumnDecoder {
         let mut columns: Vec<Column> = builders.into_iter().map(Builder::finish).collect();
         self.fill_metadata(&mut columns, chunk, &offsets, now);
         let rows = offsets.len();
-        let origin = Origin { source: chunk.source, offsets, ordinals: Vec::new() };
+        let origin = Origin { source: chunk.source, offsets, places: Vec::new(), ordinals: Vec::new() };
         (Batch { columns, rows, origin: Some(origin) }, facts)
     }
 
@@ -173,7 +186,7 @@ impl ColumnDecoder {
         match &self.format {
             Format::Json { options, .. } => options.ignore_parse_errors,
             Format::Csv { format, .. } => format.ignore_parse_errors,
-            Format::Raw => false,
+            Format::Raw | Format::Logs(_) => false,
         }
     }
 
@@ -200,6 +213,7 @@ impl ColumnDecoder {
                 self.csv(line, format, *physical, fields, builders, null_fields)
             }
             Format::Raw => self.raw(line, record, builders),
+            Format::Logs(_) => Row::Blank, // a log is no line
         }
     }
 
@@ -310,7 +324,7 @@ impl ColumnDecoder {
     fn hint(&self, ty: &Type, text: &str) -> Option<String> {
         let iso = match &self.format {
             Format::Json { options, .. } => Some(matches!(options.rules, Rules::JsonIso)),
-            Format::Csv { .. } => None,
+            Format::Csv { .. } | Format::Logs(_) => None,
             Format::Raw => return None,
         };
         temporal::hint(ty, text.trim_matches('"').trim(), iso)

@@ -6,7 +6,8 @@
 //!   (or only) text that begins with `%` begins with `%25`.
 //!   (Where the delimiter itself begins with `%`, `~` takes its place in all this.)
 //! - NULL is `%null`. An only text that is empty is `%empty`, since Elasticsearch takes no empty id.
-//! - No key: `JOB.AGENT.SOURCE.OFFSET[.ORDINAL]` for a record's rows, `JOB.AGENT.TEXT` for those of a window, with
+//! - No key: `JOB.AGENT.SOURCE.OFFSET[.ORDINAL]` for a record's rows (`JOB.sls.SOURCE.CURSOR.PLACE[.ORDINAL]` for a
+//!   log's), `JOB.AGENT.TEXT` for those of a window, with
 //!   `OUTPUT.` before it where a script has several outputs.
 
 use super::value;
@@ -75,6 +76,10 @@ impl Ids {
                 push_number(source.0, out);
                 out.push(b'.');
                 push_number(offset, out);
+                if let Some(place) = origin.and_then(|origin| origin.places.get(row)) {
+                    out.push(b'.');
+                    push_number((*place).into(), out);
+                }
                 let ordinal = origin.and_then(|origin| origin.ordinals.get(row)).copied().unwrap_or(0);
                 if ordinal > 0 {
                     out.push(b'.');

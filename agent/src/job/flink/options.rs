@@ -3,7 +3,7 @@
 use super::super::nearest::nearest;
 use super::super::reader::shorten;
 use super::report::Report;
-use super::{connector, format, legacy, source};
+use super::{connector, format, legacy, sls, source};
 use crate::sql::script::{Hint, Name, Setting, Table};
 
 /// The options of a table, with those of hints above them.
@@ -11,6 +11,8 @@ pub(super) struct Options<'o, 'a> {
     pub(super) report: &'o mut Report<'a>,
     pub(super) table: &'o Table,
     pub(super) legacy: bool,
+    /// Keys match whatever their case in the current dialect as well.
+    pub(super) any_case: bool,
     list: Vec<Setting>,
 }
 
@@ -25,7 +27,7 @@ pub(super) fn meant(key: &str) -> Option<&'static str> {
 }
 
 fn all_known() -> impl Iterator<Item = &'static str> {
-    let lists = [KINDS, connector::KEYS, legacy::KEYS, source::KEYS, source::STDIN_KEYS, format::KEYS];
+    let lists = [KINDS, connector::KEYS, legacy::KEYS, source::KEYS, source::STDIN_KEYS, format::KEYS, sls::KEYS];
     lists.into_iter().flatten().copied()
 }
 
@@ -44,7 +46,7 @@ impl<'o, 'a> Options<'o, 'a> {
             list.retain(|other| !matches(legacy, &other.key.text, &setting.key.text));
             list.push(setting.clone());
         }
-        Options { report, table, legacy, list }
+        Options { report, table, legacy, any_case: false, list }
     }
 
     /// What the table is: the value of `connector` or `type`, in lower case.
@@ -62,7 +64,11 @@ impl<'o, 'a> Options<'o, 'a> {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Setting> {
-        self.list.iter().find(|setting| matches(self.legacy, &setting.key.text, key))
+        self.list.iter().find(|setting| matches(self.is_free(), &setting.key.text, key))
+    }
+
+    fn is_free(&self) -> bool {
+        self.legacy || self.any_case
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -74,10 +80,10 @@ impl<'o, 'a> Options<'o, 'a> {
         for setting in self.list.clone() {
             let key = &setting.key.text;
             let mut all = known.iter().copied().flatten().copied().chain(KINDS.iter().copied());
-            if all.any(|known| matches(self.legacy, key, known)) {
+            if all.any(|known| matches(self.is_free(), key, known)) {
                 continue;
             }
-            if let Some((_, why)) = refused.iter().find(|(refused, _)| matches(self.legacy, key, refused)) {
+            if let Some((_, why)) = refused.iter().find(|(refused, _)| matches(self.is_free(), key, refused)) {
                 self.report.at(&setting.key, key, format!("the option {key} is not in this version: {why}"));
                 continue;
             }

@@ -8,6 +8,7 @@ use super::super::quantity::parse_size;
 use super::super::source::{absolute, check_glob};
 use super::format;
 use super::options::Options;
+use super::sls;
 use crate::plan::{FilePlan, LinePlan, LongLines, SourcePlan, Start, TableFormat, TablePlan};
 use crate::record::Type;
 use crate::sql::script::{ColumnKind, Name};
@@ -34,8 +35,12 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// The table without the columns that are read: those are the query's.
-pub(super) fn read(mut options: Options<'_, '_>) -> Option<TablePlan> {
+/// `zone`: the job's.
+pub(super) fn read(mut options: Options<'_, '_>, zone: &jiff::tz::TimeZone) -> Option<TablePlan> {
     let (kind, name) = options.kind()?;
+    if kind == "sls" {
+        return sls::read(&mut options, zone);
+    }
     let is_file = match kind.as_str() {
         "filesystem" | "file" => true,
         "stdin" => false,
@@ -62,9 +67,6 @@ pub(super) fn read(mut options: Options<'_, '_>) -> Option<TablePlan> {
 fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
     let table = &options.table.name.text;
     let message = match kind {
-        "sls" => {
-            "Log Service (sls) can't be read in this version; read files with 'connector' = 'filesystem'".to_owned()
-        }
         _ if kind.contains("kafka") => {
             "Kafka can't be read in this version; read files with 'connector' = 'filesystem'".to_owned()
         }
@@ -75,10 +77,12 @@ fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
         _ => {
             let meant = nearest(
                 kind,
-                ["filesystem", "file", "stdin", "elasticsearch-7", "elasticsearch", "print", "blackhole"],
+                ["filesystem", "file", "stdin", "sls", "elasticsearch-7", "elasticsearch", "print", "blackhole"],
             );
-            let meant = meant
-                .map_or_else(|| "the sources are filesystem and stdin".to_owned(), |m| format!("did you mean {m}?"));
+            let meant = meant.map_or_else(
+                || "the sources are filesystem, stdin and sls".to_owned(),
+                |m| format!("did you mean {m}?"),
+            );
             format!("this version knows no source of this kind; {meant}")
         }
     };

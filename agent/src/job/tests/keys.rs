@@ -20,7 +20,7 @@ fn good(lines: &[&str]) -> Plan {
 fn files(lines: &[&str]) -> FilePlan {
     match good(lines).source {
         SourcePlan::File(files) => files,
-        SourcePlan::Stdin(_) => panic!("{lines:?} is stdin"),
+        other => panic!("{lines:?} is {other:?}"),
     }
 }
 
@@ -164,7 +164,10 @@ fn connections_buffer_and_secrets_reach_the_plan() {
 const BAD: &[(&[&str], &str)] = &[
     (&[":id = \"a b\""], "\"id\" must be 1 to 64 of the letters"),
     (&[":id = 7"], "\"id\" must be a string, found the integer 7"),
-    (&["source:type = \"flie\""], "must be one of \"file\", \"stdin\", found \"flie\"; did you mean \"file\"?"),
+    (
+        &["source:type = \"flie\""],
+        "must be one of \"file\", \"stdin\", \"sls\", found \"flie\"; did you mean \"file\"?",
+    ),
     (&["source:type = \"stdin\""], "\"paths\" in [source] is for type = \"file\"; stdin has none"),
     (&["source:paths = []"], "\"paths\" in [source] is an empty list"),
     (&["source:paths = 5"], "must be a list of strings, found the integer 5"),

@@ -1,5 +1,6 @@
 //! The promises of the room, on texts and on real files: every key (`keys.rs`), what an operator reads after a
-//! mistake (`mistakes.rs`, `scripts.rs` for SQL), that no secret is ever shown and nothing panics (`secrets.rs`, `soak.rs`), files (`files.rs`).
+//! mistake (`mistakes.rs`, `scripts.rs` for SQL), that no secret is ever shown and nothing panics (`secrets.rs`, `soak.rs`), files (`files.rs`),
+//! Logstores in both dialects (`sls.rs`).
 
 use super::*;
 use crate::plan::Plan;
@@ -9,6 +10,7 @@ mod keys;
 mod mistakes;
 mod scripts;
 mod secrets;
+mod sls;
 mod soak;
 
 const SMALLEST: &str = r#"

@@ -158,7 +158,7 @@ impl Run {
             columns.iter_mut().zip(row).for_each(|(column, value)| column.push(value));
         }
         let offsets = rows.iter().map(|(offset, _)| *offset).collect();
-        let origin = Some(Origin { source: SourceId(source), offsets, ordinals: Vec::new() });
+        let origin = Some(Origin { source: SourceId(source), offsets, places: Vec::new(), ordinals: Vec::new() });
         Batch { columns, rows: rows.len(), origin }
     }
 

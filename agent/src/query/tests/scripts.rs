@@ -54,7 +54,7 @@ fn batches(query: &Query, lines: &[(u64, &str)]) -> Vec<Batch> {
             }
         }
         let offsets = lines.iter().map(|(offset, _)| *offset).collect();
-        let origin = Some(Origin { source: SourceId(1), offsets, ordinals: Vec::new() });
+        let origin = Some(Origin { source: SourceId(1), offsets, places: Vec::new(), ordinals: Vec::new() });
         Batch { columns, rows: lines.len(), origin }
     };
     query.scans.iter().map(batch).collect()

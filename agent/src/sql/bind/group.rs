@@ -186,7 +186,8 @@ impl Binder<'_> {
             let message = "an aggregate or ROW_NUMBER over the results of windows is not supported where these may change afterwards, \
                            by late rows (table.exec.emit.allow-lateness, or EMIT … AFTER WATERMARK, also of another INSERT): \
                            take that out, or aggregate the source once";
-            drop::<Bound<()>>(self.refuse(at, message));
+            let (place, length) = self.place_of(at);
+            self.error(place, length, message.to_owned());
         }
     }
 

@@ -22,6 +22,24 @@ const METADATA: [(&str, &[&str], Type); 4] = [
     ("timestamp", &[], Type::TimestampLtz(3)),
 ];
 
+/// What a Logstore knows of a log, apart from its single tags (`__tag__:KEY`).
+fn of_logstore() -> [(&'static str, &'static [&'static str], Type); 4] {
+    [
+        ("__source__", &[], Type::STRING),
+        ("__topic__", &[], Type::STRING),
+        ("__timestamp__", &[], Type::BigInt),
+        ("__tag__", &[], Type::Map(Box::new(Type::STRING), Box::new(Type::STRING))),
+    ]
+}
+
+fn is_logstore(table: &Table) -> bool {
+    let says = |setting: &crate::sql::script::Setting| {
+        let key = &setting.key.text;
+        (key.eq_ignore_ascii_case("type") || key == "connector") && setting.value.text.eq_ignore_ascii_case("sls")
+    };
+    table.options.iter().any(says)
+}
+
 impl Binder<'_> {
     /// Reads a table: all its columns under its name. What nothing uses is taken out again later.
     pub(super) fn source(&mut self, number: usize) -> Bound<Relation> {
@@ -78,7 +96,7 @@ impl Binder<'_> {
                     physical += 1;
                     (ty.clone(), ColumnFrom::Field(physical - 1))
                 }
-                ColumnKind::Metadata { key, .. } => match self.metadata(&column.name, key) {
+                ColumnKind::Metadata { key, .. } => match self.metadata(table, &column.name, key) {
                     Ok((key, ty)) => (ty, ColumnFrom::Metadata(key)),
                     Err(Reported) => {
                         wrong = true;
@@ -107,12 +125,17 @@ impl Binder<'_> {
         Ok((node, Relation { node, columns: visible, rank: None }))
     }
 
-    fn metadata(&mut self, name: &Name, key: &str) -> Bound<(String, Type)> {
+    fn metadata(&mut self, table: &Table, name: &Name, key: &str) -> Bound<(String, Type)> {
+        let logstore = is_logstore(table);
+        if logstore && key.starts_with("__tag__:") {
+            return Ok((key.to_owned(), Type::STRING));
+        }
+        let there = if logstore { of_logstore() } else { METADATA };
         let is = |(known, other, _): &&(&str, &[&str], Type)| *known == key || other.contains(&key);
-        if let Some((known, _, ty)) = METADATA.iter().find(is) {
+        if let Some((known, _, ty)) = there.iter().find(is) {
             return Ok(((*known).to_owned(), ty.clone()));
         }
-        let known: Vec<&str> = METADATA.iter().map(|(known, _, _)| *known).collect();
+        let known: Vec<&str> = there.iter().map(|(known, _, _)| *known).collect();
         let message = format!(
             "invalid metadata key '{key}' in column '{}'{}; there are {}",
             name.text,

@@ -162,3 +162,30 @@ fn a_data_directory_that_is_removed_is_told_as_that_and_nothing_more_is_acknowle
     wait_for("the store to stop", || store.failure().is_some());
     close(&other);
 }
+
+#[test]
+fn nothing_counts_as_arrived_while_an_earlier_commit_owes_something() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let (app, other) = (door(&store), store.pipeline("other", &BufferPlan::default()).expect("open"));
+    assert!(app.owed_from() > app.frontier(), "nothing is owed");
+    for n in 1..=5 {
+        durable(commit(&app, step("logs", n, 5000)));
+    }
+    durable(commit(&other, step("logs", 6, 5000)));
+    let owed = app.next("logs", Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX }).expect("readable");
+    assert_eq!(app.owed_from(), owed[0].seq);
+    settle(&app, &owed[1..]);
+    assert_eq!(app.owed_from(), owed[0].seq, "later ones are settled, the first is not");
+    let mut partly = done(&owed[..1]);
+    let mut still = Bitmap::none(10);
+    still.set(3);
+    partly[0].still_owed = Some(still);
+    durable(app.settle(partly, Vec::new()).expect("the store runs"));
+    assert_eq!(app.owed_from(), owed[0].seq, "a document of it is not");
+    let rest = app.next("logs", Limit { raw_bytes: u64::MAX, wire_bytes: u64::MAX }).expect("readable");
+    settle(&app, &rest);
+    assert!(app.owed_from() > app.frontier(), "what another pipeline owes is not ours");
+    assert!(other.owed_from() <= other.frontier());
+    close(&store);
+}

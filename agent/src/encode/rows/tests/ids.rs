@@ -35,6 +35,17 @@ fn one_key_column_is_its_plain_text() {
 }
 
 #[test]
+fn a_log_has_its_place_in_its_group_in_its_id() {
+    let plan = RowsPlan { key: Vec::new(), ..plan(&[("a", Type::Int)], &[]) };
+    let mut changes = changes(&plan, ChangeKind::Insert, &[vec![Value::Int(1)], vec![Value::Int(2)]]);
+    if let Some(origin) = &mut changes.batch.origin {
+        (origin.offsets, origin.places) = (vec![700, 700], vec![0, 1]);
+    }
+    let lines = lines(&plan, &changes);
+    assert!(lines[0].contains("\"job.agent.3.700.0\"") && lines[2].contains("\"job.agent.3.700.1\""), "{lines:?}");
+}
+
+#[test]
 fn several_key_columns_are_joined_and_what_could_be_the_delimiter_is_escaped() {
     let mut plan = plan(&[("a", Type::STRING), ("b", Type::STRING)], &[0, 1]);
     let mut check = |delimiter: &str, a: &str, b: &str, expected: &str| {

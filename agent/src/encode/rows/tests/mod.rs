@@ -34,7 +34,7 @@ fn changes(plan: &RowsPlan, kind: ChangeKind, rows: &[Vec<Value>]) -> Changes {
     };
     let columns = plan.columns.iter().enumerate().map(column).collect();
     let offsets = (0..rows.len() as u64).map(|i| i * 10).collect();
-    let origin = Some(Origin { source: SourceId(3), offsets, ordinals: Vec::new() });
+    let origin = Some(Origin { source: SourceId(3), offsets, places: Vec::new(), ordinals: Vec::new() });
     let batch = Batch { columns, rows: rows.len(), origin };
     Changes { output: 0, batch, kinds: Kinds::All(kind), identity: Identity::Origin }
 }

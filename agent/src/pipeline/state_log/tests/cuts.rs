@@ -109,7 +109,7 @@ fn process(
 ) -> Model {
     let Some((store, door)) = opened(root, sim) else { return model };
     let life = std::thread::spawn(move || {
-        drop(life(&door, &mut model));
+        let _ = life(&door, &mut model);
         model
     });
     while !life.is_finished() && !sim.crashed() {

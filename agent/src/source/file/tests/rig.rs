@@ -120,6 +120,7 @@ impl Rig {
             };
             match chunk.piece {
                 Piece::Part(part) => self.records.push(record(offset, &chunk.data, Some(part))),
+                Piece::LogGroups => panic!("a file has no log groups"),
                 Piece::Lines => {
                     assert_eq!(chunk.data.last(), Some(&b'\n'), "lines end with a newline");
                     for line in chunk.data.split_inclusive(|byte| *byte == b'\n') {
