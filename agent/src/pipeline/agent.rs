@@ -187,10 +187,8 @@ impl Agent {
 
     /// What is owed to sinks that scripts have no more, a line for each.
     pub(crate) fn held(&self) -> Vec<String> {
-        let of = |p: &Running| {
-            p.held().into_iter().map(|(sink, lane)| format!("job {}: {}", p.id(), held(&sink, &lane))).collect()
-        };
-        self.pipelines.iter().flat_map(|p| -> Vec<String> { of(p) }).collect()
+        let all = self.pipelines.iter().flat_map(|p| p.held().into_iter().map(move |(sink, lane)| (p, sink, lane)));
+        all.map(|(p, sink, lane)| format!("job {}: {}", p.id(), held(&sink, &lane))).collect()
     }
 
     /// Why jobs could not be started or have failed since, if any did.

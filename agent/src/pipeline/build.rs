@@ -65,13 +65,10 @@ impl Site<'_> {
     /// # Errors
     /// A source that can't be opened, a query that can't go on from what is stored.
     pub(super) fn build(&self, job: JobPlan) -> Result<Built, StartError> {
-        let id = job.id().to_owned();
-        let metrics = self.metrics.pipeline(&id);
+        let metrics = self.metrics.pipeline(job.id());
         match &job {
             JobPlan::Ship(plan) => self.ship(plan, &job, metrics),
-            JobPlan::Query(plan) => self
-                .query(plan, &job, metrics)
-                .map_err(|error| StartError::Query { job: id, error: Box::new(error) })?,
+            JobPlan::Query(plan) => self.query(plan, &job, metrics),
         }
     }
 
@@ -97,30 +94,21 @@ impl Site<'_> {
         Ok(Built { job: job.clone(), ingest, sinks: vec![sink], upserts: None })
     }
 
-    fn query(
-        &self,
-        plan: &QueryPlan,
-        job: &JobPlan,
-        metrics: PipelineMetrics,
-    ) -> Result<Result<Built, StartError>, QueryError> {
-        let door = match self.store.pipeline(&plan.id, &plan.buffer) {
-            Ok(door) => door,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        if (self.settings.reset_state || self.settings.begin_anew.contains(&plan.id))
-            && let Err(error) = reset(&door, plan.tables.len())
-        {
-            return Ok(Err(error.into()));
+    fn query(&self, plan: &QueryPlan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
+        let refused = |error: QueryError| StartError::Query { job: plan.id.clone(), error: Box::new(error) };
+        let door = self.store.pipeline(&plan.id, &plan.buffer)?;
+        if self.settings.reset_state || self.settings.begin_anew.contains(&plan.id) {
+            reset(&door, plan.tables.len())?;
         }
-        let (places, changed) = Places::open(&plan.id, &plan.tables, &door.rows()).map_err(QueryError::Tables)?;
+        let (places, changed) =
+            Places::open(&plan.id, &plan.tables, &door.rows()).map_err(|error| refused(QueryError::Tables(error)))?;
         // One that has lost its rows reads nothing until it is begun anew.
-        if !matches!(door.room(), Room::Parked(_))
-            && let Err(error) = keep(&door, changed)
-        {
-            return Ok(Err(error.into()));
+        if !matches!(door.room(), Room::Parked(_)) {
+            keep(&door, changed)?;
         }
         let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| is_own(*key));
-        let program = Arc::new(Program::new(&plan.query).map_err(QueryError::Unsupported)?);
+        let program = Program::new(&plan.query).map_err(|why| refused(QueryError::Unsupported(why)))?;
+        let program = Arc::new(program);
         let outputs = Arc::new(Outputs::new(plan, &reader_of(plan, &self.store.agent_id())));
         let stage = if program.stateful() {
             let opened = QueryStage::open(
@@ -132,13 +120,13 @@ impl Site<'_> {
                 (Source::has_positions(&rows), step_of(&own)),
                 metrics.clone(),
             );
-            Some(Box::new(opened?))
+            Some(Box::new(opened.map_err(refused)?))
         } else {
             None
         };
         if stage.is_none() && mixes(plan) {
             let why = "a Logstore with a consumer group is in one script with tables that only this agent reads: without a state their rows can't be told apart by others of the group; write two scripts";
-            return Err(QueryError::Unsupported(why.to_owned()));
+            return Err(refused(QueryError::Unsupported(why.to_owned())));
         }
         let upserts = stage.as_ref().map(|stage| stage.upserts());
         let mut sources = places.sources(&plan.tables);
@@ -147,20 +135,15 @@ impl Site<'_> {
         }
         let agent = self.store.agent_id();
         let reader = Reader { agent: &agent, job: &plan.id };
-        let source = match Source::open_all(&sources, rows, self.settings.once, reader, metrics.clone()) {
-            Ok(source) => source,
-            Err(error) => return Ok(Err(StartError::Source { job: plan.id.clone(), error })),
-        };
+        let source = Source::open_all(&sources, rows, self.settings.once, reader, metrics.clone())
+            .map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
         // The rows of a state have their versions in its own log.
         let keyed = stage.is_none() && plan.sinks.iter().any(|sink| !sink.rows.key.is_empty());
         let versions = Versions::new(keyed, &own);
         let once = self.settings.once || sources.iter().all(|(_, source)| source.ends());
         let work = Work::Query(Box::new(QueryCodec::new(plan, places, program, outputs, self.host, metrics.clone())));
         let clock = upserts.as_ref().map_or_else(|| versions.clock(), |upserts| upserts.clock());
-        let sinks = match self.query_sinks(plan, &door, upserts.as_ref(), &clock) {
-            Ok(sinks) => sinks,
-            Err(error) => return Ok(Err(error)),
-        };
+        let sinks = self.query_sinks(plan, &door, upserts.as_ref(), &clock)?;
         let linger = sinks.iter().map(|sink| sink.plan.bulk.linger).min().unwrap_or(LINGER);
         let names = Sinks::of(plan);
         for lane in door.lanes() {
@@ -170,7 +153,7 @@ impl Site<'_> {
         }
         let parts = Parts { door, source, work, query: stage, versions, sinks: names, once };
         let ingest = self.ingest(&plan.id, parts, linger, &plan.buffer, metrics);
-        Ok(Ok(Built { job: job.clone(), ingest, sinks, upserts }))
+        Ok(Built { job: job.clone(), ingest, sinks, upserts })
     }
 
     fn query_sinks(
@@ -201,7 +184,7 @@ impl Site<'_> {
         Ok(sinks)
     }
 
-    /// What was seen of a sink's cluster. `sink`: its name, where a job has several.
+    /// What was seen of a sink's cluster. `sink`: its name, where a script has given it one.
     fn remembered(&self, job: &str, sink: Option<&str>) -> Result<Delivery, StartError> {
         Delivery::open(&self.settings.data_dir.join("sinks"), job, sink)
             .map_err(|error| StartError::Remembered { job: job.to_owned(), error })
@@ -281,8 +264,7 @@ fn keep(door: &store::Pipeline, rows: Vec<Row>) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
-    let receipt = door.commit(Commit { rows, ..Commit::default() })?;
-    receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+    store::wait(door.commit(Commit { rows, ..Commit::default() })?)
 }
 
 /// Lets a job go on that has lost its positions.

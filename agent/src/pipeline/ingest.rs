@@ -416,11 +416,7 @@ impl Running {
     /// After the end of a bounded source: waits until nothing is owed any more (false), or until something of it
     /// turns out to be damaged and is to be read again (true).
     fn wait_for_damage(&mut self) -> bool {
-        let owes = |ingest: &Ingest| {
-            let lanes = ingest.door.lanes();
-            lanes.iter().any(|lane| ingest.sinks.gone(&lane.index).is_none())
-        };
-        while !self.stopped() && owes(&self.ingest) {
+        while !self.stopped() && self.ingest.sinks.any_owed(&self.ingest.door.lanes()) {
             self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
             if self.is_set_back_due() {
                 return true;
@@ -446,7 +442,7 @@ impl Running {
             self.commit_step(Instant::now())?;
         }
         while let Some(Committed { receipt, step, printed, rows }) = self.receipts.pop_front() {
-            receipt.blocking_recv().map_err(|_| StoreError::Stopped)??;
+            store::wait(receipt)?;
             self.durable(step, &printed, rows)?;
         }
         self.notices.passed_over(Instant::now());

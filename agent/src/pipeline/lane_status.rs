@@ -60,7 +60,7 @@ struct Remembered {
 }
 
 impl Delivery {
-    /// The status of a job's sink (named where there are several), with what a file of its own in `folder` remembers
+    /// The status of a job's sink (named where a script has given it a name), with what a file of its own in `folder` remembers
     /// of its cluster. Blocking.
     ///
     /// # Errors

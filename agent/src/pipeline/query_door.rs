@@ -101,11 +101,8 @@ impl Door for QueryDoor {
         let Some(upserts) = self.upserts.as_ref().filter(|_| !ours.is_empty()) else {
             return self.store.settle(stored, dead);
         };
-        let kept = if dead.is_empty() && stored.is_empty() {
-            Ok(())
-        } else {
-            self.store.settle(stored, dead)?.blocking_recv().unwrap_or(Err(StoreError::Stopped))
-        };
+        let kept =
+            if dead.is_empty() && stored.is_empty() { Ok(()) } else { store::wait(self.store.settle(stored, dead)?) };
         for settled in ours {
             match &kept {
                 Ok(()) => upserts.settle(settled.seq, settled.still_owed.as_ref()),

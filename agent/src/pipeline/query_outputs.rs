@@ -12,6 +12,7 @@ use crate::encode::{RowEncoder, Scratch};
 use crate::plan::{QueryPlan, SinkTarget};
 use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
 use crate::sql::plan::{Changelog, NodeKind, Query};
+use crate::store::Lane;
 
 /// Stands between a sink's name and an index; no index has it in its name.
 pub(super) const SINK_MARK: char = '#';
@@ -36,6 +37,11 @@ impl Sinks {
         let names = self.names.as_ref()?;
         let sink = lane.split_once(SINK_MARK).map_or("", |(sink, _)| sink);
         (!names.iter().any(|name| name == sink)).then(|| sink.to_owned())
+    }
+
+    /// Something is owed to a sink that there is.
+    pub(super) fn any_owed(&self, lanes: &[Lane]) -> bool {
+        lanes.iter().any(|lane| self.gone(&lane.index).is_none())
     }
 
     /// A lane as it is shown.

@@ -109,7 +109,7 @@ impl Running {
 
     /// Nothing is owed to a sink that there is.
     pub(super) fn delivers_all(&self) -> bool {
-        self.lanes().iter().all(|lane| self.sinks.gone(&lane.index).is_some())
+        !self.sinks.any_owed(&self.lanes())
     }
 
     pub(super) fn owed_bytes(&self) -> u64 {

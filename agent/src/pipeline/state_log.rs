@@ -200,7 +200,7 @@ impl StateLog {
             return Ok(());
         }
         let settled = all.iter().map(|o| Settled { seq: o.seq, member: o.member, still_owed: None }).collect();
-        door.settle(settled, Vec::new())?.blocking_recv().map_err(|_| StoreError::Stopped)?
+        store::wait(door.settle(settled, Vec::new())?)
     }
 
     fn link(&mut self, kind: Kind, marks: Marks, rows: &[u8]) -> Member {

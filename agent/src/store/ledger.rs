@@ -136,7 +136,8 @@ impl State {
     }
 
     /// Takes the oldest owed members of a pipeline that are not handed out, `bytes` of them or a few more, as if
-    /// they were handed out; never a part of a query's state, which is not owed to anyone. An error names the segment whose index must be read first.
+    /// they were handed out; never a part of a query's state, which is not owed to anyone. An error names the segment
+    /// whose index must be read first.
     pub(super) fn take_oldest(&mut self, pipeline: u32, bytes: u64) -> Result<Vec<Flight>, (u64, Trailer)> {
         let ours = |lane: u32| self.lanes.get(lane as usize).is_some_and(|l| l.pipeline == pipeline && l.is_owed());
         let mut flying: HashMap<u64, u32> = HashMap::new();

@@ -113,8 +113,16 @@ pub(crate) struct Commit {
     pub(crate) dead: Vec<DeadLetter>,
 }
 
-/// Resolves (by `.await` or `blocking_recv`) when the step is behind the durable frontier.
-pub(crate) type Receipt = tokio::sync::oneshot::Receiver<Result<(), StoreError>>;
+/// Resolves (by `.await` or [`wait`]) when the step is behind the durable frontier.
+pub(crate) type Receipt = oneshot::Receiver<Result<(), StoreError>>;
+
+/// Waits for what the store's thread answers. Blocking.
+///
+/// # Errors
+/// The answer, or that the store has stopped.
+pub(crate) fn wait<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    answer.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+}
 
 /// Whether a pipeline may commit more input now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -374,9 +382,7 @@ impl Pipeline {
     /// # Errors
     /// The rows could not be read or kept; everything is as it was, and can be tried again.
     pub(crate) fn set_back(&self) -> Result<bool, StoreError> {
-        let (reply, receiver) = oneshot::channel();
-        self.shared.inbox.put(Op::SetBack { pipeline: self.number, reply })?;
-        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+        self.ask(|reply| Op::SetBack { pipeline: self.number, reply })
     }
 
     /// Lets a pipeline go on with `rows` that has lost its own. False: it has not, and keeps them. Blocking until
@@ -385,9 +391,7 @@ impl Pipeline {
     /// # Errors
     /// The rows could not be kept; everything is as it was.
     pub(crate) fn begin_anew(&self, rows: Vec<(u64, Box<[u8]>)>) -> Result<bool, StoreError> {
-        let (reply, receiver) = oneshot::channel();
-        self.shared.inbox.put(Op::BeginAnew { pipeline: self.number, rows, reply })?;
-        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+        self.ask(|reply| Op::BeginAnew { pipeline: self.number, rows, reply })
     }
 
     /// Back to where they were in the lane, for another try.
@@ -441,9 +445,7 @@ impl Pipeline {
 
     /// Forgets dead letters. Blocking until durable.
     pub(crate) fn drop_dead_letters(&self, numbers: &[u64]) -> Result<u64, StoreError> {
-        let (reply, receiver) = oneshot::channel();
-        self.shared.inbox.put(Op::DropDead { pipeline: self.number, numbers: numbers.to_vec(), reply })?;
-        receiver.blocking_recv().unwrap_or(Err(StoreError::Stopped))
+        self.ask(|reply| Op::DropDead { pipeline: self.number, numbers: numbers.to_vec(), reply })
     }
 
     /// Owes dead letters again (as `sent_before` members) and forgets them, in one commit. Blocking until
@@ -463,9 +465,15 @@ impl Pipeline {
         let replayed: Vec<u64> = letters.iter().map(|(number, _)| *number).collect();
         let count = replayed.len() as u64;
         let members = dead_letters::members(letters.into_iter().map(|(_, letter)| letter)).map_err(io_error(&dead))?;
-        let receipt = self.commit_replay(Commit { members, ..Commit::default() }, replayed)?;
-        receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))?;
+        wait(self.commit_replay(Commit { members, ..Commit::default() }, replayed)?)?;
         Ok(count)
+    }
+
+    /// Has the store's thread do something and waits for the answer.
+    fn ask<T>(&self, op: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Op) -> Result<T, StoreError> {
+        let (reply, receiver) = oneshot::channel();
+        self.shared.inbox.put(op(reply))?;
+        wait(receiver)
     }
 }
 

@@ -209,8 +209,8 @@ impl Writer {
     }
 }
 
-/// A pipeline with more rows than this is read from its base.
-const VIEW_ROWS_OF_ONE: usize = 4096;
+/// A pipeline with more rows than this is read from its base and the frames behind it.
+const VIEW_ROWS_OF_ONE: usize = 256;
 
 /// The next rows for the view, and whether these are all.
 fn changes(shared: &Shared, frontier: u64) -> (Changes, bool) {
