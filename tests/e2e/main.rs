@@ -15,6 +15,7 @@ mod mistakes; //  what people do wrong, and what they are told
 mod network; //    cut, slow and lying connections, expired keys, too large requests
 mod operating; //  what an operator types and reads
 mod queries; //   SQL scripts: counts, windows, state over kills
+mod reload; //    other jobs for a running service
 mod rotation; //   every style of rotation
 mod scripts; //   SQL scripts whose final rows are those of a real Flink
 mod services; //  real Elasticsearch, OpenSearch and Flink

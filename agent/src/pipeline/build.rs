@@ -77,6 +77,7 @@ impl Site<'_> {
 
     fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
+        door.reclaim();
         if self.settings.begin_anew.contains(&plan.id) {
             begin_anew(&plan.id, &door)?;
         }
@@ -107,6 +108,7 @@ impl Site<'_> {
             Ok(door) => door,
             Err(error) => return Ok(Err(error.into())),
         };
+        door.reclaim();
         if (self.settings.reset_state || self.settings.begin_anew.contains(&plan.id))
             && let Err(error) = reset(&door, plan.tables.len())
         {
