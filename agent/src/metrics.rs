@@ -157,6 +157,17 @@ impl Metrics {
         cells
     }
 
+    /// Pipeline `id` is no more: its counters are not shown any longer.
+    pub(crate) fn forget(&self, id: &str) {
+        let labels = Labels { pipeline: id.to_owned() };
+        self.counts.iter().for_each(|(_, family)| {
+            family.remove(&labels);
+        });
+        self.levels.iter().for_each(|(_, family)| {
+            family.remove(&labels);
+        });
+    }
+
     /// Prometheus text.
     pub(crate) fn render(&self) -> String {
         let mut text = String::new();
@@ -180,5 +191,8 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("splashdam_read_records_total{pipeline=\"a\"} 3"), "{text}");
         assert!(text.contains("splashdam_owed_bytes{pipeline=\"b\"} 7"), "{text}");
+        metrics.forget("a");
+        let text = metrics.render();
+        assert!(!text.contains("pipeline=\"a\"") && text.contains("pipeline=\"b\""), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use splashdam_api::{DEFAULT_SOCKET, SOCKET_NAME, Which};
 #[derive(Debug, Parser)]
 #[command(
     name = "splashctl",
-    version,
+    version = splashdam_api::VERSION,
     after_help = "Exit codes: 0 done, 1 the agent said no, 2 wrong command line, 3 no agent reached,\n\
                   4 still owed after a flush, 5 not confirmed."
 )]
@@ -40,6 +40,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "JOB")]
         pipeline: Option<String>,
     },
+    /// Let the service read its configuration and jobs again: unchanged jobs run on untouched
+    Reload,
     /// How far every source is read
     #[command(subcommand)]
     Positions(Positions),
@@ -157,6 +159,7 @@ mod tests {
             ("status", "Status \"/run/splashdam/control.sock\""),
             ("status --json --socket /x.sock", "Status \"/x.sock\""),
             ("--data-dir /var/d status", "Status \"/var/d/control.sock\""),
+            ("reload", "Reload \"/run/splashdam/control.sock\""),
             ("metrics", "Metrics \"/run/splashdam/control.sock\""),
             ("flush", "Flush { pipeline: None } \"/run/splashdam/control.sock\""),
             ("flush --pipeline web", "Flush { pipeline: Some(\"web\") } \"/run/splashdam/control.sock\""),

@@ -14,7 +14,9 @@ mod many; //       many files, short-lived files
 mod mistakes; //  what people do wrong, and what they are told
 mod network; //    cut, slow and lying connections, expired keys, too large requests
 mod operating; //  what an operator types and reads
+mod packaging; // what the packages bring, and what systemd is told
 mod queries; //   SQL scripts: counts, windows, state over kills
+mod reload; //    other jobs for a running service
 mod rotation; //   every style of rotation
 mod scripts; //   SQL scripts whose final rows are those of a real Flink
 mod services; //  real Elasticsearch, OpenSearch and Flink

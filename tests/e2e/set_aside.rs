@@ -2,14 +2,13 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
 
 use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::ctl::Ctl;
 use e2e::endpoint::Endpoint;
-use e2e::{binaries, wait};
-use rustix::process::{Pid, Signal, kill_process};
+use e2e::service::Service;
+use e2e::wait;
 
 const WHY: &str = "the script does not fit its stored state any more";
 
@@ -34,30 +33,6 @@ fn count(endpoint: &Endpoint) -> Option<i64> {
 fn append(room: &Room, name: &str, lines: &str) {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(room.logs().join(name)).unwrap();
     file.write_all(lines.as_bytes()).unwrap();
-}
-
-/// `splashdam serve`, which is ended when the test is over.
-struct Service(Child);
-
-impl Service {
-    fn start(config: &Path, log: &Path) -> Service {
-        let log = std::fs::File::create(log).unwrap();
-        let mut serve = Command::new(binaries::splashdam());
-        serve.args(["serve", "--config"]).arg(config).stdin(Stdio::null());
-        Service(serve.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap())
-    }
-
-    fn stop(mut self) {
-        kill_process(Pid::from_raw(self.0.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
-        assert!(self.0.wait().unwrap().success());
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }
 
 fn healthz(socket: &PathBuf) -> String {

@@ -19,6 +19,7 @@ pub mod oracle; //        every line written against every document accepted
 pub mod process; //       memory and processor time of a process, from /proc
 pub mod scripts; //       SQL scripts, and rows that can be compared
 pub mod seed; //          random, printed, replayable
+pub mod service; //       the agent as a service
 pub mod services; //      real Elasticsearch and OpenSearch
 pub mod sql_random; //    generated scripts with their inputs and results
 pub mod wait; //          conditions with deadlines

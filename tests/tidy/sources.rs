@@ -36,7 +36,7 @@ pub(crate) fn workspace() -> &'static Path {
 /// All `.rs` files of all packages.
 pub(crate) fn all() -> Vec<Source> {
     let mut paths = Vec::new();
-    for package in ["agent", "cli", "tests"] {
+    for package in ["agent", "cli", "packaging", "tests"] {
         collect(&workspace().join(package), &mut paths);
     }
     paths.sort();

@@ -13,7 +13,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::types::{Changed, DeadLetter, Flush, Flushed, PipelinePositions, Refusal, Selection, Status, Which};
+use crate::types::{
+    Changed, DeadLetter, Flush, Flushed, PipelinePositions, Refusal, Reloaded, Selection, Status, Which,
+};
 use crate::{ShortPath, query, who_may};
 
 /// The agent answers at once except to these: dead letters are written, a flush waits for Elasticsearch. Longer
@@ -122,6 +124,11 @@ impl Client {
     /// Asks for everything read so far to be shipped now, and waits (bounded) for it.
     pub async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, ClientError> {
         self.post("/flush", &Flush { pipeline: pipeline.map(str::to_owned) }).await
+    }
+
+    /// Has the service read its configuration and jobs again.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.post("/reload", &serde_json::json!({})).await
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str, pairs: &[(&str, &str)]) -> Result<A, ClientError> {

@@ -1,8 +1,8 @@
 //! The language of Splashdam's control socket, and a client for it.
 //!
 //! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
-//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/dead-letters/replay`,
-//! `/dead-letters/drop`. A refusal is a [`Refusal`] with a status of 400 or more.
+//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/reload`,
+//! `/dead-letters/replay`, `/dead-letters/drop`. A refusal is a [`Refusal`] with a status of 400 or more.
 //!
 //! Promises: a field that one side does not know is passed over and a field that it misses has its default, so
 //! that agent and client of different versions understand each other; every call ends, with a clear error if
@@ -19,6 +19,12 @@ pub use client::{Client, ClientError};
 pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use types::{
-    Changed, DeadLetter, Flush, Flushed, FlushedPipeline, Health, ParkedLane, PipelinePositions, PipelineStatus,
-    Position, Refusal, Selection, ShardStatus, State, Status, Which,
+    Changed, DeadLetter, FailedJob, Flush, Flushed, FlushedPipeline, Health, ParkedLane, PipelinePositions,
+    PipelineStatus, Position, Refusal, Reloaded, Selection, ShardStatus, State, Status, Which,
+};
+
+/// What `--version` says: the version; in a packaged build also its commit and target.
+pub const VERSION: &str = match option_env!("SPLASHDAM_BUILD") {
+    Some(build) => build,
+    None => env!("CARGO_PKG_VERSION"),
 };

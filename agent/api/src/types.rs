@@ -240,6 +240,32 @@ impl Flushed {
     }
 }
 
+/// Answer to `POST /reload`: what became of each job, by id. (A configuration that is wrong is a [`Refusal`].)
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reloaded {
+    /// They run on untouched.
+    pub unchanged: Vec<String>,
+    pub started: Vec<String>,
+    /// They were ended and go on from where they were, as their files say now.
+    pub changed: Vec<String>,
+    /// Their files are gone; what they owe is kept.
+    pub stopped: Vec<String>,
+    /// Their files are right, but they could not be started.
+    pub failed: Vec<FailedJob>,
+    /// A line for each thing that someone should know.
+    pub warnings: Vec<String>,
+}
+
+/// A job that is not as its file says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FailedJob {
+    pub id: String,
+    /// May have several lines.
+    pub why: String,
+}
+
 /// The body of every answer with a status of 400 or more.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

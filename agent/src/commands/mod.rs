@@ -6,11 +6,14 @@ mod exit;
 mod explain;
 mod matches;
 mod progress;
+mod reload;
 mod run;
 mod serve;
+mod status_line;
 mod summary;
 mod try_job;
 mod try_query;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,7 +26,7 @@ pub use exit::Exit;
 #[derive(Debug, Parser)]
 #[command(
     name = "splashdam",
-    version,
+    version = splashdam_api::VERSION,
     about,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory\n\

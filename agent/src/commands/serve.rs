@@ -1,20 +1,20 @@
-//! `splashdam serve`: the service. Runs the jobs of a configuration, tells systemd how it is, ends on SIGTERM.
+//! `splashdam serve`: the service. Runs the jobs of a configuration, reads them again when told to (`reload`), tells
+//! systemd how it is, ends on SIGTERM.
+//!
+//! Promises: systemd hears that it is ready when the pipelines run, its watchdog is fed while they move, and a line
+//! says how they are.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use splashdam_api::words::plural;
-
 use super::run::{Signals, complain, complain_of, failed, start_failed};
-use super::{Exit, STOP_WITHIN, summary};
+use super::watchdog::Watchdog;
+use super::{Exit, STOP_WITHIN, reload, status_line, summary};
 use crate::config::Config;
 use crate::pipeline::{Agent, Settings};
 use crate::plan::JobPlan;
 use crate::{config, control, log};
-
-/// How often systemd's watchdog is fed, if it asks to be.
-const FEED: Duration = Duration::from_secs(5);
 
 pub(super) fn serve(path: &Path, begin_anew: Vec<String>) -> Exit {
     let config = match Config::load(path) {
@@ -36,13 +36,13 @@ pub(super) fn serve(path: &Path, begin_anew: Vec<String>) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let exit = runtime.block_on(service(&config, plans, begin_anew));
+    let exit = runtime.block_on(service(path, &config, plans, begin_anew));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
 
 /// A limit for all jobs together gives each an equal share, so that none can use up another's.
-fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
+pub(super) fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
     let Some(all) = all else { return };
     let share = all / (plans.len().max(1) as u64);
     for plan in plans {
@@ -51,7 +51,7 @@ fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
     }
 }
 
-async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) -> Exit {
+async fn service(path: &Path, config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -76,18 +76,23 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
         complain(format!("{why}\nThis job is set aside, and all that it has is kept; the others run."));
     }
     let jobs = agent.jobs();
+    let reloads = match reload::answer(path, config, &agent) {
+        Ok(reloads) => reloads,
+        Err(error) => return failed(&error),
+    };
     let (stop_control, stopped) = tokio::sync::watch::channel(false);
     let socket = config.control_socket.clone();
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         return failed(&error);
     }
-    tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&plural(jobs as u64, "job"))]);
+    tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&status_line::of(&agent.status()))]);
     tracing::info!(jobs, socket = %socket.display(), "running");
-    let mut watch = Watch { turns: Vec::new() };
+    let mut watchdog = Watchdog::default();
+    let look = Watchdog::every(sd_notify::watchdog_enabled());
     let failure = loop {
         tokio::select! {
             () = signals.next() => break None,
-            () = tokio::time::sleep(FEED) => watch.feed(&agent),
+            () = tokio::time::sleep(look) => feed(&mut watchdog, &agent),
         }
         // Without its store it can do nothing: whoever started it may start it again.
         if let Some(why) = agent.store_failure() {
@@ -96,6 +101,7 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
     };
     tell(&[sd_notify::NotifyState::Stopping]);
     stop_control.send_replace(true);
+    reloads.abort();
     let stopped = tokio::task::block_in_place(|| agent.stop(STOP_WITHIN));
     match (failure, stopped) {
         (Some(why), _) => {
@@ -107,19 +113,14 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
     }
 }
 
-/// Feeds the watchdog as long as every ingest loop that has not ended still turns.
-struct Watch {
-    turns: Vec<Option<u64>>,
-}
-
-impl Watch {
-    fn feed(&mut self, agent: &Agent) {
-        let turns = agent.turns();
-        let stuck = turns.iter().zip(&self.turns).any(|(now, before)| now.is_some() && now == before);
-        self.turns = turns;
-        if !stuck {
-            tell(&[sd_notify::NotifyState::Watchdog]);
-        }
+/// Feeds systemd's watchdog unless a pipeline is stuck, and says how all are.
+fn feed(watchdog: &mut Watchdog, agent: &Agent) {
+    let look = watchdog.look(agent.turns());
+    look.asleep.iter().for_each(|job| agent.wake(job));
+    if look.stuck.is_empty() {
+        tell(&[sd_notify::NotifyState::Watchdog, sd_notify::NotifyState::Status(&status_line::of(&agent.status()))]);
+    } else {
+        tracing::error!(jobs = %look.stuck.join(", "), "stuck: the watchdog is not fed until they go on");
     }
 }
 

@@ -90,6 +90,7 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
             let (pipeline, numbers) = selection(agent, request).await?;
             changed(agent.drop_dead_letters(&pipeline, numbers)).await
         }
+        (&Method::POST, "/reload") => json(&agent.reload().await.map_err(no)?),
         (&Method::POST, "/flush") => flush(agent, request).await,
         (&Method::GET, path) if path.starts_with("/dead-letters/") => dead_letter(agent, path, &query).await,
         (method, path) => Err(unknown(method, path)),
@@ -194,7 +195,7 @@ fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
 
 fn unknown(method: &Method, path: &str) -> Refused {
     const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters"];
-    const POST: &[&str] = &["/dead-letters/replay", "/dead-letters/drop", "/flush"];
+    const POST: &[&str] = &["/dead-letters/replay", "/dead-letters/drop", "/flush", "/reload"];
     let (status, other) = match *method {
         Method::GET if POST.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes POST".to_owned()),
         Method::POST if GET.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes GET".to_owned()),

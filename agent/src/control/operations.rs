@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Status};
+use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Reloaded, Status};
 
 use crate::pipeline::Agent;
 
@@ -11,6 +11,8 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
     fn flush(&self, pipeline: Option<&str>) -> impl Future<Output = Result<Flushed, String>> + Send;
+    /// Has the configuration read again; an error is why nothing was changed.
+    fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -47,6 +49,10 @@ impl Operations for Agent {
 
     async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {
         Agent::flush(self, pipeline).await
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        Agent::ask_for_reload(self).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

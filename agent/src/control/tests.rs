@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
     Client, ClientError, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus, Position,
-    State, Status, Which,
+    Reloaded, State, Status, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -38,6 +38,9 @@ impl Operations for StandIn {
     async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {
         let id = pipeline.unwrap_or("web").to_owned();
         Ok(Flushed { pipelines: vec![FlushedPipeline { id, owed_records: 3, ..FlushedPipeline::default() }] })
+    }
+    async fn reload(&self) -> Result<Reloaded, String> {
+        Err("jobs.d/web.toml:3:1: unknown key".to_owned())
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;
@@ -102,6 +105,7 @@ async fn what_the_agent_says_arrives_as_it_was_said() {
     assert_eq!(client.positions(None).await.unwrap()[0].pipeline, "all");
     assert_eq!(client.positions(Some("web")).await.unwrap()[0].positions[0].path, "/var/log/a b.log");
     assert!(!client.flush(None).await.unwrap().complete());
+    assert_eq!(client.reload().await.unwrap_err().to_string(), "jobs.d/web.toml:3:1: unknown key");
     assert_eq!(client.dead_letter("web", 30).await.unwrap().number, 30);
     assert_eq!(client.drop_dead_letters("web", Which::Numbers(vec![2, 4, 99])).await.unwrap(), 2);
     assert_eq!(client.drop_dead_letters("web", Which::All).await.unwrap(), 28);

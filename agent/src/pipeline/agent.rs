@@ -1,21 +1,23 @@
 //! The running agent: opens the store, starts a pipeline for each plan, answers questions about them, ends them.
+//! (How it takes up other plans while it runs is in `reload`.)
 //!
 //! Promises: stopping never waits for Elasticsearch and is over within a bound; a pipeline that fails says why
 //! and leaves the others alone, and so does one that can't even be started.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use splashdam_api as api;
-use tokio::sync::watch;
 
 use super::build::Site;
 use super::codec::Pool;
 use super::query_outputs::Sinks;
 use super::query_stage::QueryError;
+use super::reload::Reloads;
+use super::roster::{Roster, Shown};
 use super::running::Running;
 use super::set_aside::SetAside;
 use super::status::{self, held};
@@ -60,7 +62,7 @@ pub(crate) enum StartError {
 
 impl StartError {
     /// What is wrong with one job, where that is no reason for the others not to run; else the error as it is.
-    fn of_one_job(self) -> Result<String, StartError> {
+    pub(super) fn of_one_job(self) -> Result<String, StartError> {
         match self {
             StartError::Source { error, .. } => Ok(error.to_string()),
             StartError::Query { error, .. } => Ok(error.to_string()),
@@ -72,12 +74,18 @@ impl StartError {
 
 /// All that runs. Used as `Arc<Agent>`.
 pub(crate) struct Agent {
-    store: Store,
-    metrics: Metrics,
-    pipelines: Vec<Running>,
-    set_aside: Vec<SetAside>,
-    stop: watch::Sender<bool>,
-    data_dir: PathBuf,
+    pub(super) store: Store,
+    pub(super) metrics: Metrics,
+    /// What runs now, and what was set aside.
+    pub(super) roster: Shown,
+    /// Held while the roster is exchanged.
+    pub(super) changing: Mutex<()>,
+    pub(super) stopping: AtomicBool,
+    pub(super) reloads: Reloads,
+    pub(super) settings: Settings,
+    pool: Arc<Pool>,
+    workers: usize,
+    host: String,
     started: Timestamp,
 }
 
@@ -119,26 +127,45 @@ impl Agent {
         let metrics = Metrics::new();
         let workers = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
         let pool = Arc::new(Pool::start(workers)?);
-        let (stop, stopped) = watch::channel(false);
-        let host = host_name();
-        let site = Site { settings, store: &store, metrics: &metrics, pool: &pool, workers, host: &host };
-        let (mut ready, mut set_aside) = (Vec::new(), Vec::new());
+        // What is begun anew is so once, and not at every reload.
+        let later = Settings { reset_state: false, begin_anew: Vec::new(), ..settings.clone() };
+        let agent = Agent {
+            store,
+            metrics,
+            roster: Shown::default(),
+            changing: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            reloads: Reloads::default(),
+            settings: later,
+            pool,
+            workers,
+            host: host_name(),
+            started: Timestamp::now(),
+        };
+        let site = Site { settings, ..agent.site() };
+        let (mut ready, mut roster) = (Vec::new(), Roster::default());
         for job in jobs {
             let (id, buffer) = (job.id().to_owned(), job.buffer().clone());
             match site.build(job) {
                 Ok(built) => ready.push(built),
                 Err(error) => {
                     let why = error.of_one_job()?;
-                    set_aside.push(SetAside { door: store.pipeline(&id, &buffer)?, id, why });
+                    let door = agent.store.pipeline(&id, &buffer)?;
+                    roster.set_aside.push(Arc::new(SetAside { door, id, why }));
                 }
             }
         }
-        let mut pipelines = Vec::new();
         for built in ready {
-            pipelines.push(Running::start(built, &stopped)?);
+            roster.running.push(Arc::new(Running::start(built)?));
         }
-        let data_dir = settings.data_dir.clone();
-        Ok(Agent { store, metrics, pipelines, set_aside, stop, data_dir, started: Timestamp::now() })
+        agent.roster.show(roster);
+        Ok(agent)
+    }
+
+    /// What pipelines are built with.
+    pub(super) fn site(&self) -> Site<'_> {
+        let Agent { settings, store, metrics, pool, workers, host, .. } = self;
+        Site { settings, store, metrics, pool, workers: *workers, host }
     }
 
     /// Ends everything: what was read is committed, the store is closed. Blocking, at most about `within`.
@@ -147,22 +174,15 @@ impl Agent {
     /// If something was not over in time or failed; what was committed is safe all the same.
     pub(crate) fn stop(&self, within: Duration) -> Result<(), String> {
         let deadline = Instant::now() + within;
-        self.stop.send_replace(true);
-        for running in &self.pipelines {
-            running.signals.stop.store(true, Ordering::Release);
-            running.waker.wake();
+        self.stopping.store(true, Ordering::Release);
+        self.roster.now().running.iter().for_each(|running| running.stop());
+        // A reload that is under way sees that, and is over soon.
+        while self.changing.try_lock().is_err() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
         }
-        let mut late = Vec::new();
-        for running in &self.pipelines {
-            if !running.join(deadline) {
-                late.push(running.id().to_owned());
-            }
-        }
-        for running in &self.pipelines {
-            while running.delivering.iter().any(|task| !task.is_finished()) && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
+        let roster = self.roster.now();
+        roster.running.iter().for_each(|running| running.stop());
+        let late: Vec<&str> = roster.running.iter().filter(|r| !r.join(deadline)).map(|r| r.id()).collect();
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(200));
         self.store.close(left).map_err(|e| e.to_string())?;
         if late.is_empty() { Ok(()) } else { Err(format!("not over in time: {}", late.join(", "))) }
@@ -170,37 +190,40 @@ impl Agent {
 
     /// Every source has an end, so that `finished` will come.
     pub(crate) fn is_bounded(&self) -> bool {
-        self.pipelines.iter().all(|p| p.bounded)
+        self.roster.now().running.iter().all(|p| p.bounded)
     }
 
     /// Every source that can still be read was bounded and has been read to its end, and nothing is owed any more.
     pub(crate) fn finished(&self) -> bool {
         let over = |p: &Running| (p.ended() || p.stuck().is_some()) && p.delivers_all();
-        self.pipelines.iter().all(|p| p.failure().is_some() || over(p))
+        self.roster.now().running.iter().all(|p| p.failure().is_some() || over(p))
     }
 
     /// Why runs with an end will not reach it, a line for each.
     pub(crate) fn stuck(&self) -> Vec<String> {
-        let told = |p: &Running| Some(format!("job {}: {}", p.id(), p.stuck()?));
-        self.pipelines.iter().filter_map(told).collect()
+        let told = |p: &Arc<Running>| Some(format!("job {}: {}", p.id(), p.stuck()?));
+        self.roster.now().running.iter().filter_map(told).collect()
     }
 
     /// What is owed to sinks that scripts have no more, a line for each.
     pub(crate) fn held(&self) -> Vec<String> {
-        let all = self.pipelines.iter().flat_map(|p| p.held().into_iter().map(move |(sink, lane)| (p, sink, lane)));
-        all.map(|(p, sink, lane)| format!("job {}: {}", p.id(), held(&sink, &lane))).collect()
+        let of = |p: &Running| -> Vec<String> {
+            p.held().into_iter().map(|(sink, lane)| format!("job {}: {}", p.id(), held(&sink, &lane))).collect()
+        };
+        self.roster.now().running.iter().flat_map(|p| of(p)).collect()
     }
 
     /// Why jobs could not be started or have failed since, if any did.
     pub(crate) fn failures(&self) -> Vec<String> {
-        let aside = self.set_aside.iter().map(|job| format!("job {}: {}", job.id, job.why));
-        let failed = |p: &Running| p.failure().map(|why| format!("job {}: {why}", p.id()));
-        aside.chain(self.pipelines.iter().filter_map(failed)).collect()
+        let roster = self.roster.now();
+        let aside = roster.set_aside.iter().map(|job| format!("job {}: {}", job.id, job.why));
+        let failed = |p: &Arc<Running>| p.failure().map(|why| format!("job {}: {why}", p.id()));
+        aside.chain(roster.running.iter().filter_map(failed)).collect()
     }
 
     /// How many jobs were started.
     pub(crate) fn jobs(&self) -> usize {
-        self.pipelines.len()
+        self.roster.now().running.len()
     }
 
     /// Why the store has stopped by itself, if it has: then nothing goes on.
@@ -208,15 +231,24 @@ impl Agent {
         self.store.failure()
     }
 
-    /// Turns of all ingest loops, for a watchdog that wants to see progress. `None`: it has ended, well or not.
-    pub(crate) fn turns(&self) -> Vec<Option<u64>> {
-        let turns = |p: &Running| p.signals.turns.load(Ordering::Relaxed);
-        self.pipelines.iter().map(|p| (!p.ended() && p.failure().is_none()).then(|| turns(p))).collect()
+    /// Turns of all ingest loops that have not ended, with their jobs: a loop moves if they become more, at the latest
+    /// after [`Agent::wake`].
+    pub(crate) fn turns(&self) -> Vec<(String, u64)> {
+        let roster = self.roster.now();
+        let moving = roster.running.iter().filter(|p| !p.ended() && p.failure().is_none());
+        moving.map(|p| (p.id().to_owned(), p.signals.turns.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Lets the ingest loop of a job turn although there is nothing to do.
+    pub(crate) fn wake(&self, job: &str) {
+        if let Some(running) = self.roster.now().of(job) {
+            running.waker.wake();
+        }
     }
 
     pub(crate) fn progress(&self) -> Progress {
         let mut sum = Progress::default();
-        for p in &self.pipelines {
+        for p in &self.roster.now().running {
             sum.read += p.signals.read.load(Ordering::Relaxed);
             sum.total += p.signals.total.load(Ordering::Relaxed);
             sum.records += p.metrics.read_records.get();
@@ -227,14 +259,15 @@ impl Agent {
             sum.null += p.metrics.null_rows.get();
             sum.dropped += p.door.counters().dropped_items;
         }
-        sum.owed += self.set_aside.iter().map(SetAside::owed_records).sum::<u64>();
+        sum.owed += self.roster.now().set_aside.iter().map(|job| job.owed_records()).sum::<u64>();
         sum
     }
 
     pub(crate) fn status(&self) -> api::Status {
         let health = self.store.health();
-        let aside = self.set_aside.iter().map(SetAside::status);
-        let pipelines: Vec<_> = self.pipelines.iter().map(status::status).chain(aside).collect();
+        let roster = self.roster.now();
+        let aside = roster.set_aside.iter().map(|job| job.status());
+        let pipelines: Vec<_> = roster.running.iter().map(|running| status::status(running)).chain(aside).collect();
         let mut notes = health.degraded.clone();
         let idle = |id: &String| !pipelines.iter().any(|p| p.id == *id);
         notes.extend(self.store.pipelines().into_iter().filter(idle).map(|id| {
@@ -242,6 +275,7 @@ impl Agent {
         }));
         let stands =
             |p: &api::PipelineStatus| matches!(p.state, api::State::Failed | api::State::Parked | api::State::DiskFull);
+        notes.extend(roster.notes.iter().cloned());
         let well = health.degraded.is_empty() && !pipelines.iter().any(stands);
         api::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -250,14 +284,14 @@ impl Agent {
             started_at: self.started.to_rfc3339(),
             health: if well { api::Health::Ok } else { api::Health::Degraded },
             notes,
-            data_dir: self.data_dir.display().to_string(),
+            data_dir: self.settings.data_dir.display().to_string(),
             pipelines,
         }
     }
 
     /// Prometheus text.
     pub(crate) fn metrics_text(&self) -> String {
-        for running in &self.pipelines {
+        for running in &self.roster.now().running {
             let lanes = running.lanes();
             running.metrics.owed_records.set(lanes.iter().map(|l| l.items as i64).sum());
             running.metrics.owed_bytes.set(running.owed_bytes() as i64);
@@ -265,7 +299,7 @@ impl Agent {
             raise(&running.metrics.dropped_records, kept.dropped_items);
             raise(&running.metrics.quarantined_records, kept.quarantined_items);
         }
-        for job in &self.set_aside {
+        for job in &self.roster.now().set_aside {
             let metrics = self.metrics.pipeline(&job.id);
             metrics.owed_records.set(job.owed_records() as i64);
             metrics.owed_bytes.set(job.door.owed_bytes() as i64);
@@ -282,7 +316,7 @@ impl Agent {
             pipeline: id.to_owned(),
             positions: status::positions(door),
         };
-        self.doors().filter(wanted).map(shown).collect()
+        self.roster.now().doors().filter(wanted).map(shown).collect()
     }
 
     /// Commits what lingers, retries parked lanes now, waits until all is acknowledged (10 s at most).
@@ -293,7 +327,8 @@ impl Agent {
         if let Some(id) = pipeline {
             self.door(id)?;
         }
-        let chosen: Vec<_> = self.pipelines.iter().filter(|p| pipeline.is_none_or(|id| id == p.id())).collect();
+        let roster = self.roster.now();
+        let chosen: Vec<_> = roster.running.iter().filter(|p| pipeline.is_none_or(|id| id == p.id())).collect();
         for running in &chosen {
             running.signals.flush.store(true, Ordering::Release);
             running.signals.settled.store(false, Ordering::Release);
@@ -305,7 +340,7 @@ impl Agent {
         while chosen.iter().any(|p| !p.quiet() || !p.delivers_all()) && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let flushed = |(p, before): (&&Running, u64)| {
+        let flushed = |(p, before): (&&Arc<Running>, u64)| {
             let status = status::status(p);
             let owed_records = status.owed_records;
             let why = status.why.or(status.last_error).filter(|_| owed_records > 0);
@@ -317,7 +352,8 @@ impl Agent {
                 why,
             }
         };
-        let aside = self.set_aside.iter().filter(|job| pipeline.is_none_or(|id| id == job.id)).map(SetAside::flushed);
+        let aside = roster.set_aside.iter().filter(|job| pipeline.is_none_or(|id| id == job.id));
+        let aside = aside.map(|job| job.flushed());
         Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).chain(aside).collect() })
     }
 
@@ -329,7 +365,8 @@ impl Agent {
     ) -> Result<Vec<api::DeadLetter>, String> {
         // Of a job that was set aside every sink is named.
         let unknown = Sinks::default();
-        let sinks = self.pipelines.iter().find(|p| p.id() == pipeline).map_or(&unknown, |p| &p.sinks);
+        let running = self.roster.now().of(pipeline).cloned();
+        let sinks = running.as_ref().map_or(&unknown, |p| &p.sinks);
         let letters = self.blocking(pipeline, move |door| door.dead_letters(from, limit)).await?;
         let shown = |(number, letter): (u64, _)| status::dead_letter(pipeline, number, &letter, sinks);
         Ok(letters.into_iter().map(shown).collect())
@@ -372,20 +409,15 @@ impl Agent {
         pipeline: &str,
         work: impl FnOnce(store::Pipeline) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, String> {
-        let door = self.door(pipeline)?.clone();
+        let door = self.door(pipeline)?;
         let done = tokio::task::spawn_blocking(move || work(door)).await;
         done.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
-    /// The doors of all jobs, also of those that were set aside.
-    fn doors(&self) -> impl Iterator<Item = (&str, &store::Pipeline)> {
-        let running = self.pipelines.iter().map(|p| (p.id(), &p.door));
-        running.chain(self.set_aside.iter().map(|job| (job.id.as_str(), &job.door)))
-    }
-
-    fn door(&self, pipeline: &str) -> Result<&store::Pipeline, String> {
-        self.doors().find(|(id, _)| *id == pipeline).map(|(_, door)| door).ok_or_else(|| {
-            let known: Vec<_> = self.doors().map(|(id, _)| id).collect();
+    fn door(&self, pipeline: &str) -> Result<store::Pipeline, String> {
+        let roster = self.roster.now();
+        roster.doors().find(|(id, _)| *id == pipeline).map(|(_, door)| door.clone()).ok_or_else(|| {
+            let known: Vec<_> = roster.doors().map(|(id, _)| id).collect();
             format!("no pipeline {pipeline:?}; there are: {}", known.join(", "))
         })
     }

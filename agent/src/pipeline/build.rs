@@ -74,6 +74,7 @@ impl Site<'_> {
 
     fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
+        door.reclaim();
         if self.settings.begin_anew.contains(&plan.id) {
             begin_anew(&plan.id, &door)?;
         }
@@ -97,6 +98,7 @@ impl Site<'_> {
     fn query(&self, plan: &QueryPlan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let refused = |error: QueryError| StartError::Query { job: plan.id.clone(), error: Box::new(error) };
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
+        door.reclaim();
         if self.settings.reset_state || self.settings.begin_anew.contains(&plan.id) {
             reset(&door, plan.tables.len())?;
         }

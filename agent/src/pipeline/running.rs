@@ -20,6 +20,9 @@ use crate::record::Timestamp;
 use crate::source::Waker;
 use crate::store;
 
+/// How often an end that is waited for is looked for.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// One running pipeline.
 pub(super) struct Running {
     pub(super) job: JobPlan,
@@ -33,7 +36,9 @@ pub(super) struct Running {
     pub(super) signals: Arc<Signals>,
     pub(super) waker: Waker,
     ingest: Mutex<Option<JoinHandle<()>>>,
-    pub(super) delivering: Vec<tokio::task::JoinHandle<()>>,
+    delivering: Vec<tokio::task::JoinHandle<()>>,
+    /// Ends the delivery tasks.
+    stop: watch::Sender<bool>,
     outcome: Arc<Mutex<Outcome>>,
 }
 
@@ -47,7 +52,9 @@ enum Outcome {
 }
 
 impl Running {
-    pub(super) fn start(built: Built, stop: &watch::Receiver<bool>) -> std::io::Result<Running> {
+    /// Must be called on a tokio runtime.
+    pub(super) fn start(built: Built) -> std::io::Result<Running> {
+        let (stop, stopped) = watch::channel(false);
         let Built { job, ingest, sinks, upserts } = built;
         let names = ingest.sinks.clone();
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
@@ -69,7 +76,7 @@ impl Running {
         let (mut delivering, mut deliveries) = (Vec::new(), Vec::new());
         for BuiltSink { plan, delivery, door } in sinks {
             deliveries.push(delivery.clone());
-            let (metrics, stop) = (metrics.clone(), stop.clone());
+            let (metrics, stop) = (metrics.clone(), stopped.clone());
             delivering.push(match door {
                 SinkDoor::Store(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
                 SinkDoor::Query(door) => tokio::spawn(deliver::deliver(door, plan, delivery, metrics, stop)),
@@ -88,6 +95,7 @@ impl Running {
             waker,
             ingest: Mutex::new(Some(thread)),
             delivering,
+            stop,
             outcome,
         })
     }
@@ -116,15 +124,40 @@ impl Running {
         self.door.owed_bytes() + self.upserts.as_ref().map_or(0, |upserts| upserts.bytes())
     }
 
+    /// Tells both loops to end; [`Running::join`] waits for them.
+    pub(super) fn stop(&self) {
+        self.signals.stop.store(true, Ordering::Release);
+        self.waker.wake();
+        self.stop.send_replace(true);
+    }
+
+    /// Waits until both loops have ended: then all that was read is committed, and nobody holds anything of the store's.
+    /// False: they have not within that time.
     pub(super) fn join(&self, deadline: Instant) -> bool {
-        let Some(thread) = self.ingest.lock().ok().and_then(|mut thread| thread.take()) else { return true };
+        self.join_ingest(deadline) && self.join_delivery(deadline)
+    }
+
+    fn join_ingest(&self, deadline: Instant) -> bool {
+        let Ok(mut kept) = self.ingest.lock() else { return true };
+        let Some(thread) = kept.take() else { return true };
         while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                *kept = Some(thread); // to be asked again
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
+        thread.join().is_ok()
+    }
+
+    fn join_delivery(&self, deadline: Instant) -> bool {
+        while self.delivering.iter().any(|task| !task.is_finished()) {
             if Instant::now() >= deadline {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(LOOK);
         }
-        thread.join().is_ok()
+        true
     }
 
     /// The ingest loop has ended well, or has nothing under way.

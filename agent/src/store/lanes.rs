@@ -340,6 +340,17 @@ impl State {
         }
     }
 
+    /// Lands all that is handed out of a pipeline but what was found damaged.
+    pub(super) fn reclaim(&mut self, pipeline: u32) {
+        let Some(of) = self.pipelines.get(pipeline as usize) else { return };
+        let harmed: HashSet<(u64, u16)> = of.harmed.iter().map(|f| (f.entry.seq, f.entry.member)).collect();
+        let lanes = &self.lanes;
+        let ours = |f: &Flight| lanes.get(f.entry.lane as usize).is_some_and(|lane| lane.pipeline == pipeline);
+        let all = self.flights.iter().filter(|(key, flight)| ours(flight) && !harmed.contains(key));
+        let keys: Vec<(u64, u16)> = all.map(|(key, _)| *key).collect();
+        keys.into_iter().for_each(|(seq, member)| self.land(seq, member));
+    }
+
     /// A member that was handed out is settled.
     pub(super) fn end_flight(&mut self, seq: u64, member: u16) {
         self.flights.remove(&(seq, member));

@@ -401,6 +401,14 @@ impl Pipeline {
         state.notify(self.number);
     }
 
+    /// All that is handed out goes back into its lane: for who takes the pipeline over from a former run in the same
+    /// process that has ended. (What was found damaged stays with [`Pipeline::set_back`].)
+    pub(crate) fn reclaim(&self) {
+        let mut state = self.shared.state();
+        state.reclaim(self.number);
+        state.notify(self.number);
+    }
+
     /// Records what became of handed-out members, dead letters first. Members with `still_owed` go back into
     /// the lane as well (marked sent). Waits only while the channel is full. If the receipt brings an error
     /// (`DeadLettersFull`, or `Io` on a full disk) everything stays owed as it was and can be taken again: the

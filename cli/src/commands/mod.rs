@@ -4,6 +4,7 @@ mod dead_letters;
 mod flush;
 mod metrics;
 mod positions;
+mod reload;
 mod status;
 
 use splashdam_api::Client;
@@ -18,6 +19,7 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::DeadLetters(command) => dead_letters::run(command, client, output).await,
         Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
+        Command::Reload => reload::run(client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }

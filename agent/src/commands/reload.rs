@@ -1,0 +1,104 @@
+//! A reload of the service: its configuration and jobs are read again and taken up, or refused as a whole.
+//!
+//! Promises: with an error in any of the files nothing changes, and who asked is told all of them with file, line and
+//! key. One reload at a time; the service goes on meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use splashdam_api::Reloaded;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::serve::share_buffer;
+use crate::config::{self, Config};
+use crate::pipeline::{Agent, Asking};
+
+/// Answers SIGHUP and all who ask over the control socket, until it is aborted or the agent is gone.
+///
+/// # Errors
+/// If the signal can't be had.
+pub(super) fn answer(path: &Path, config: &Config, agent: &Arc<Agent>) -> std::io::Result<JoinHandle<()>> {
+    let hangup = signal(SignalKind::hangup())?;
+    let taken = agent.take_reloads().ok_or_else(|| std::io::Error::other("reloads are answered already"))?;
+    let reloader = Reloader { path: path.to_owned(), booted: config.clone(), agent: agent.clone() };
+    Ok(tokio::spawn(reloader.run(hangup, taken)))
+}
+
+#[derive(Clone)]
+struct Reloader {
+    path: PathBuf,
+    /// What the service was started with.
+    booted: Config,
+    agent: Arc<Agent>,
+}
+
+impl Reloader {
+    async fn run(self, mut hangup: Signal, mut asked: mpsc::Receiver<Asking>) {
+        loop {
+            let asking = tokio::select! {
+                Some(()) = hangup.recv() => None,
+                Some(asking) = asked.recv() => Some(asking),
+                else => return,
+            };
+            let work = self.clone();
+            let result =
+                tokio::task::spawn_blocking(move || work.reload()).await.unwrap_or_else(|e| Err(e.to_string()));
+            told(&result);
+            if let Some(Err(_gone)) = asking.map(|asking| asking.send(result)) {
+                tracing::debug!("who asked for the reload is gone");
+            }
+        }
+    }
+
+    fn reload(&self) -> Result<Reloaded, String> {
+        let refused = |why: String| {
+            self.agent.refuse_reload(&why);
+            why.trim_end().to_owned()
+        };
+        let config = Config::load(&self.path).map_err(|problems| refused(problems.to_string()))?;
+        let (mut plans, problems) = config::load_all(&config);
+        if problems.has_errors() {
+            return Err(refused(problems.to_string()));
+        }
+        share_buffer(&mut plans, config.buffer_max_bytes);
+        let mut reloaded = self.agent.reload(plans)?;
+        reloaded.warnings.extend(problems.to_string().lines().map(str::to_owned));
+        reloaded.warnings.extend(self.for_a_restart(&config));
+        Ok(reloaded)
+    }
+
+    /// Settings that have changed and are read at a start only.
+    fn for_a_restart(&self, now: &Config) -> Option<String> {
+        let booted = &self.booted;
+        let changed = [
+            ("data_dir", booted.data_dir != now.data_dir),
+            ("agent_id", booted.agent_id != now.agent_id),
+            ("durability", booted.durability != now.durability),
+            ("control_socket", booted.control_socket != now.control_socket),
+            ("log_level", booted.log_level != now.log_level),
+        ];
+        let names: Vec<&str> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
+        let (file, names) = (self.path.display(), names.join(", "));
+        (!names.is_empty()).then(|| format!("{file}: warning: what changed in {names} waits for a restart"))
+    }
+}
+
+/// The journal hears of every reload.
+fn told(result: &Result<Reloaded, String>) {
+    let reloaded = match result {
+        Ok(reloaded) => reloaded,
+        Err(why) => return tracing::error!("the reload is refused, and all runs on as before:\n{why}"),
+    };
+    for warning in &reloaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for job in &reloaded.failed {
+        tracing::error!(job = %job.id, "{}", job.why);
+    }
+    let Reloaded { unchanged, started, changed, stopped, .. } = reloaded;
+    let list = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+    let (started, changed, stopped) = (list(started), list(changed), list(stopped));
+    tracing::info!(%started, %changed, %stopped, unchanged = unchanged.len(), "reloaded");
+}

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Makes the user and the group, which own files of the package. Called by dpkg (install, upgrade) and by rpm (1, 2).
+set -e
+if command -v systemd-sysusers >/dev/null; then
+    # The package's own file is not there yet.
+    echo 'u splashdam - "Splashdam log shipper" /var/lib/splashdam' |
+        systemd-sysusers --replace=/usr/lib/sysusers.d/splashdam.conf -
+elif ! getent passwd splashdam >/dev/null; then
+    useradd --system --user-group --home-dir /var/lib/splashdam --no-create-home --shell /usr/sbin/nologin splashdam
+fi
