@@ -11,11 +11,13 @@
 //! | `agent_id` | minted with the data folder | part of every `_id`: `[A-Za-z0-9_-]`, 1 to 64 characters |
 //! | `durability` | `"group"` | `"group"`: a sync every 50 ms; `"always"`; `"os"`: not exact in a power cut |
 //! | `control_socket` | `/run/splashdam/control.sock` | where `splashctl` finds the agent |
+//! | `http_listen` | none | a loopback address for `/metrics`, `/healthz` and a page to look at, e.g. `"127.0.0.1:9600"` |
 //! | `log_level` | `"info"` | `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"` |
 //! | **`[buffer]`** | | |
 //! | `max_bytes` | no limit but the jobs' | owed on disk by all jobs together; at least 16 MiB |
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml_edit::Document;
@@ -26,7 +28,7 @@ use crate::job::{
 use crate::plan::{Durability, JobPlan};
 
 const DIALECT: &Dialect = &[
-    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer"]),
+    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "http_listen", "log_level", "buffer"]),
     ("buffer", &["max_bytes"]),
 ];
 
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) agent_id: Option<String>,
     pub(crate) durability: Durability,
     pub(crate) control_socket: PathBuf,
+    /// Where to be looked at over HTTP, by this machine only.
+    pub(crate) http_listen: Option<SocketAddr>,
     pub(crate) log_level: LogLevel,
     /// Owed bytes of all jobs together. `None`: only the jobs' own limits.
     pub(crate) buffer_max_bytes: Option<u64>,
@@ -77,6 +81,7 @@ impl Config {
             agent_id: None,
             durability: Durability::Group,
             control_socket: PathBuf::from("/run/splashdam/control.sock"),
+            http_listen: None,
             log_level: LogLevel::Info,
             buffer_max_bytes: None,
         }
@@ -120,9 +125,22 @@ fn read<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Config {
         agent_id: read_agent_id(reader, root),
         durability: reader.choice(root, "durability", durabilities).unwrap_or(default.durability),
         control_socket: reader.path(root, "control_socket").unwrap_or(default.control_socket),
+        http_listen: read_http_listen(reader, root),
         log_level: reader.choice(root, "log_level", &levels).unwrap_or(default.log_level),
         buffer_max_bytes: buffer.and_then(|buffer| reader.size(&buffer, "max_bytes", limits)),
     }
+}
+
+fn read_http_listen<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<SocketAddr> {
+    let text = reader.text(root, "http_listen")?;
+    let why = match text.value.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => return Some(address),
+        Ok(_) => "this machine's loopback with a port: others are let in by a proxy that knows who they are",
+        Err(_) => "an address and a port",
+    };
+    let message = format!("\"http_listen\" must be {why}, for example \"127.0.0.1:9600\", found {}", text.quoted());
+    reader.refuse(text.at, "http_listen", message);
+    None
 }
 
 fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<String> {

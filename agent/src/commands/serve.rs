@@ -85,6 +85,13 @@ async fn service(path: &Path, config: &Config, plans: Vec<JobPlan>, begin_anew: 
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         return failed(&error);
     }
+    if let Some(address) = config.http_listen {
+        match control::look(address, agent.clone(), stop_control.subscribe()).await {
+            Ok(address) => tracing::info!("to be looked at: http://{address}/"),
+            // Nobody is kept from shipping because somebody else has the port.
+            Err(error) => complain(error),
+        }
+    }
     tell(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status(&status_line::of(&agent.status()))]);
     tracing::info!(jobs, socket = %socket.display(), "running");
     let mut watchdog = Watchdog::default();

@@ -31,25 +31,30 @@ const PROMETHEUS: &str = "application/openmetrics-text; version=1.0.0; charset=u
 
 /// What is said instead of an answer.
 #[derive(Debug)]
-struct Refused {
-    status: StatusCode,
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
     error: String,
 }
 
-struct Answered {
-    status: StatusCode,
-    content_type: &'static str,
-    body: Bytes,
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) content_type: &'static str,
+    pub(super) body: Bytes,
 }
 
-type Answer = Result<Answered, Refused>;
+pub(super) type Answer = Result<Answered, Refused>;
 
 pub(super) async fn answer<O: Operations>(
     agent: Arc<O>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let what = format!("{} {}", request.method(), request.uri().path());
-    let answered = match tokio::time::timeout(DEADLINE, route(&*agent, request)).await {
+    Ok(said(&what, route(&*agent, request)).await)
+}
+
+/// What an answer becomes that comes in time, or does not.
+pub(super) async fn said(what: &str, answer: impl Future<Output = Answer>) -> Response<Full<Bytes>> {
+    let answered = match tokio::time::timeout(DEADLINE, answer).await {
         Ok(answered) => answered,
         Err(_elapsed) => Err(refused(
             StatusCode::GATEWAY_TIMEOUT,
@@ -68,7 +73,7 @@ pub(super) async fn answer<O: Operations>(
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Ok(response)
+    response
 }
 
 async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
@@ -77,9 +82,7 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
     match (request.method(), path.as_str()) {
         (&Method::GET, "/status") => json(&agent.status()),
         (&Method::GET, "/healthz") => healthz(agent),
-        (&Method::GET, "/metrics") => {
-            Ok(Answered { status: StatusCode::OK, content_type: PROMETHEUS, body: agent.metrics_text().into() })
-        }
+        (&Method::GET, "/metrics") => metrics(agent),
         (&Method::GET, "/positions") => positions(agent, &query),
         (&Method::GET, "/dead-letters") => dead_letters(agent, &query).await,
         (&Method::POST, "/dead-letters/replay") => {
@@ -97,9 +100,13 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
     }
 }
 
+pub(super) fn metrics<O: Operations>(agent: &O) -> Answer {
+    Ok(Answered { status: StatusCode::OK, content_type: PROMETHEUS, body: agent.metrics_text().into() })
+}
+
 /// 200 while all is as promised, 503 while degraded: for a monitor. Whether the agent is alive is the watchdog's
 /// business.
-fn healthz<O: Operations>(agent: &O) -> Answer {
+pub(super) fn healthz<O: Operations>(agent: &O) -> Answer {
     let status = agent.status();
     let mut answered = json(&serde_json::json!({ "health": status.health, "notes": status.notes }))?;
     if status.health == Health::Degraded {
@@ -117,6 +124,10 @@ fn positions<O: Operations>(agent: &O, query: &Query) -> Answer {
 }
 
 async fn dead_letters<O: Operations>(agent: &O, query: &Query) -> Answer {
+    json(&page_of_dead_letters(agent, query).await?)
+}
+
+pub(super) async fn page_of_dead_letters<O: Operations>(agent: &O, query: &Query) -> Result<Vec<DeadLetter>, Refused> {
     let pipeline = query.required("pipeline")?;
     must_exist(agent, pipeline)?;
     let mut from = query.number("from")?.unwrap_or(0);
@@ -131,7 +142,7 @@ async fn dead_letters<O: Operations>(agent: &O, query: &Query) -> Answer {
         bytes += slice.iter().map(|letter| letter.document.len() + letter.reason.len()).sum::<usize>();
         page.extend(slice);
     }
-    json(&page)
+    Ok(page)
 }
 
 async fn dead_letter<O: Operations>(agent: &O, path: &str, query: &Query) -> Answer {
@@ -212,18 +223,18 @@ fn no(error: String) -> Refused {
     refused(StatusCode::CONFLICT, error)
 }
 
-fn refused(status: StatusCode, error: String) -> Refused {
+pub(super) fn refused(status: StatusCode, error: String) -> Refused {
     Refused { status, error }
 }
 
-fn json(value: &impl Serialize) -> Answer {
+pub(super) fn json(value: &impl Serialize) -> Answer {
     match serde_json::to_vec(value) {
         Ok(body) => Ok(Answered { status: StatusCode::OK, content_type: JSON, body: body.into() }),
         Err(error) => Err(refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer can't be written: {error}"))),
     }
 }
 
-struct Query(Vec<(String, String)>);
+pub(super) struct Query(pub(super) Vec<(String, String)>);
 
 impl Query {
     fn get(&self, key: &str) -> Option<&str> {

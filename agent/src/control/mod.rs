@@ -2,13 +2,14 @@
 //!
 //! Promises: a socket that another agent listens on is never taken, one left behind by a dead agent is; every
 //! connection, request and answer has a bound in number, size and time, so that nobody who talks to the socket can
-//! hold up shipping. Decides nothing: what is asked goes to [`crate::pipeline::Agent`].
+//! hold up shipping. On the port, if there is one, nothing can be changed and no document be read. Decides nothing: what is asked goes to [`crate::pipeline::Agent`].
 
 mod handlers;
+mod looking;
 mod operations;
 mod server;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use server::serve;
+pub(crate) use server::{look, serve};

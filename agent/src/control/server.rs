@@ -1,20 +1,29 @@
-//! The socket itself: taking it, accepting a bounded number of connections, giving it up.
+//! The socket itself, and the port for those who only look: taking them, accepting a bounded number of connections,
+//! giving them up.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use splashdam_api::ShortPath;
-use tokio::net::UnixListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::handlers;
+use super::looking;
 use super::operations::Operations;
 use crate::pipeline::Agent;
 
@@ -40,6 +49,49 @@ pub(crate) enum ControlError {
     NoFolder(PathBuf),
     #[error("the control socket {path} can't be made: {error}")]
     Io { path: PathBuf, error: io::Error },
+    #[error("can't listen on {address} (http_listen): {error}")]
+    Port { address: SocketAddr, error: io::Error },
+}
+
+/// Where connections come from, and what may be asked there.
+trait Door: Send + 'static {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn converse<O: Operations>(stream: Self::Stream, agent: Arc<O>) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// The control socket: everything may be asked. Who may connect is decided by its rights.
+struct Socket {
+    listener: UnixListener,
+    _taken: Taken,
+}
+
+impl Door for Socket {
+    type Stream = tokio::net::UnixStream;
+
+    async fn next(&self) -> io::Result<Self::Stream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
+    async fn converse<O: Operations>(stream: Self::Stream, agent: Arc<O>) {
+        converse(stream, service_fn(|request| handlers::answer(Arc::clone(&agent), request))).await;
+    }
+}
+
+/// The loopback port: anybody on this machine may look.
+struct Port(TcpListener);
+
+impl Door for Port {
+    type Stream = tokio::net::TcpStream;
+
+    async fn next(&self) -> io::Result<Self::Stream> {
+        self.0.accept().await.map(|(stream, _)| stream)
+    }
+
+    async fn converse<O: Operations>(stream: Self::Stream, agent: Arc<O>) {
+        converse(stream, service_fn(|request| looking::answer(Arc::clone(&agent), request))).await;
+    }
 }
 
 /// Takes `path` and answers there until `stop` says true or its sender is gone; then removes the socket. Must be
@@ -63,7 +115,31 @@ pub(super) fn start<O: Operations>(
     let listener = take(path)?;
     let taken = Taken::new(path);
     tracing::debug!(socket = %path.display(), "control socket is open");
-    Ok(tokio::spawn(accept(listener, agent, stop, taken)))
+    Ok(tokio::spawn(accept(Socket { listener, _taken: taken }, agent, stop)))
+}
+
+/// Listens on a loopback address for those who only look, until `stop` says true or its sender is gone.
+///
+/// # Errors
+/// The port is taken, or there is no such address.
+pub(crate) async fn look(
+    address: SocketAddr,
+    agent: Arc<Agent>,
+    stop: watch::Receiver<bool>,
+) -> Result<SocketAddr, ControlError> {
+    open_port(address, agent, stop).await
+}
+
+pub(super) async fn open_port<O: Operations>(
+    address: SocketAddr,
+    agent: Arc<O>,
+    stop: watch::Receiver<bool>,
+) -> Result<SocketAddr, ControlError> {
+    let failed = |error| ControlError::Port { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    tokio::spawn(accept(Port(listener), agent, stop));
+    Ok(bound)
 }
 
 /// Makes the socket. It is made under another name with its rights set and then renamed, so that it never lies
@@ -136,7 +212,7 @@ impl Drop for Taken {
     }
 }
 
-async fn accept<O: Operations>(listener: UnixListener, agent: Arc<O>, mut stop: watch::Receiver<bool>, _taken: Taken) {
+async fn accept<D: Door, O: Operations>(door: D, agent: Arc<O>, mut stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     // An error means that the sender is gone, and with it the agent.
     let stopped = async move { stop.wait_for(|stop| *stop).await.is_ok() };
@@ -145,18 +221,18 @@ async fn accept<O: Operations>(listener: UnixListener, agent: Arc<O>, mut stop: 
         tokio::select! {
             _ = &mut stopped => break,
             Some(_ended) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, Arc::clone(&agent)));
+            accepted = door.next(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok(stream) => {
+                    connections.spawn(D::converse(stream, Arc::clone(&agent)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "control socket can't accept a connection");
+                    tracing::warn!(%error, "a control connection can't be accepted");
                     tokio::time::sleep(Duration::from_millis(200)).await; // out of descriptors, most likely
                 }
             },
         }
     }
-    drop(listener);
+    drop(door);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(GOODBYE, all).await.is_err() {
         connections.shutdown().await;
@@ -164,8 +240,11 @@ async fn accept<O: Operations>(listener: UnixListener, agent: Arc<O>, mut stop: 
 }
 
 /// One request and its answer.
-async fn converse<O: Operations>(stream: tokio::net::UnixStream, agent: Arc<O>) {
-    let service = service_fn(|request| handlers::answer(Arc::clone(&agent), request));
+async fn converse<I, S>(stream: I, service: S)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send,
+    S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>,
+{
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)

@@ -1,0 +1,126 @@
+// The page: asks for /status every two seconds and draws it. Whatever it shows is put in as text, never as markup.
+"use strict";
+
+const EVERY = 2000;
+const POINTS = 60;
+const SVG = "http://www.w3.org/2000/svg";
+const TONES = { running: "good", waiting: "", paused: "warn", full: "warn", stopping: "", parked: "bad", failed: "bad", "disk-full": "bad" };
+/** Of each job: what was acknowledged when it was last looked, when that was, and the rates since. */
+const past = new Map();
+
+const of = (id) => document.getElementById(id);
+
+function made(name, text, classes) {
+  const node = document.createElement(name);
+  if (text !== undefined) node.textContent = text;
+  if (classes) node.className = classes;
+  return node;
+}
+
+const count = (n) => Number(n).toLocaleString("en");
+
+function bytes(n) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let at = 0;
+  while (n >= 1024 && at + 1 < units.length) {
+    n /= 1024;
+    at += 1;
+  }
+  return `${at ? n.toFixed(1) : n} ${units[at]}`;
+}
+
+function rates(job, now) {
+  const before = past.get(job.id) || { rates: [] };
+  const { acknowledged, at } = before;
+  // Counts begin anew with the agent.
+  if (at !== undefined && job.acknowledged_records >= acknowledged && now > at) {
+    before.rates.push((1000 * (job.acknowledged_records - acknowledged)) / (now - at));
+    before.rates = before.rates.slice(-POINTS);
+  }
+  past.set(job.id, { rates: before.rates, acknowledged: job.acknowledged_records, at: now });
+  return before.rates;
+}
+
+function sparkline(values) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", `0 0 ${POINTS - 1} 20`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  const most = Math.max(...values, 1);
+  const from = POINTS - values.length;
+  const line = document.createElementNS(SVG, "polyline");
+  line.setAttribute("points", values.map((value, at) => `${from + at},${19 - (18 * value) / most}`).join(" "));
+  svg.append(line);
+  return svg;
+}
+
+/** What a person should read of a job, a line each. */
+function remarks(job) {
+  const parked = (job.parked || []).map((lane) => `${lane.index === "*" ? "everything" : `index ${lane.index}`} waits: ${lane.why}`);
+  const told = parked.length || !job.why ? parked : [job.why];
+  if (job.last_error && !told.some((line) => job.last_error.includes(line))) told.push(`last error: ${job.last_error}`);
+  return told;
+}
+
+function rows(job, now) {
+  const row = made("tr");
+  const all = rates(job, now);
+  const told = remarks(job);
+  row.append(made("td", job.id), made("td", job.state, TONES[job.state] || ""));
+  const drawn = made("td");
+  drawn.append(sparkline(all));
+  row.append(drawn, made("td", all.length ? count(Math.round(all[all.length - 1])) : "–", "n"), made("td", bytes(job.lag_bytes), "n"));
+  row.append(made("td", `${count(job.owed_records)} (${bytes(job.owed_bytes)})`, "n"), made("td", count(job.acknowledged_records), "n"));
+  const dead = made("td", job.dead_letters ? undefined : "0", "n");
+  if (job.dead_letters) {
+    const button = made("button", count(job.dead_letters), "bad");
+    button.addEventListener("click", () => letters(job.id));
+    dead.append(button);
+  }
+  row.append(dead);
+  if (!told.length) return [row];
+  row.className = "told";
+  const under = made("tr");
+  const why = made("td", undefined, "why");
+  why.colSpan = 8;
+  told.forEach((line) => why.append(made("div", line)));
+  under.append(why);
+  return [row, under];
+}
+
+async function letters(job) {
+  const answer = await fetch(`dead-letters?limit=100&pipeline=${encodeURIComponent(job)}`);
+  const list = await answer.json();
+  const section = of("letters");
+  section.querySelector("h2").textContent = `Dead letters of ${job}, the first ${list.length}`;
+  const lines = list.map((letter) => {
+    const row = made("tr");
+    row.append(made("td", count(letter.number), "n"), made("td", letter.at), made("td", letter.index), made("td", `${letter.kind}: ${letter.reason}`));
+    return row;
+  });
+  section.querySelector("tbody").replaceChildren(...lines);
+  section.hidden = false;
+}
+
+function show(status, now) {
+  const well = status.health === "ok";
+  of("health").textContent = well ? "is well" : "is degraded";
+  of("health").className = `word ${well ? "good" : "bad"}`;
+  of("about").textContent = `version ${status.version}, agent ${status.agent_id}, since ${status.started_at}, ${status.data_dir}`;
+  of("notes").replaceChildren(...status.notes.map((note) => made("li", note)));
+  of("jobs").replaceChildren(...status.pipelines.flatMap((job) => rows(job, now)));
+  of("none").hidden = status.pipelines.length > 0;
+  of("looked").textContent = new Date(now).toLocaleTimeString();
+}
+
+async function look() {
+  try {
+    const answer = await fetch("status");
+    show(await answer.json(), Date.now());
+  } catch {
+    of("health").textContent = "does not answer";
+    of("health").className = "word bad";
+  }
+  setTimeout(look, EVERY);
+}
+
+look();
