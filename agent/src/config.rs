@@ -28,7 +28,20 @@ use crate::job::{
 use crate::plan::{Durability, JobPlan};
 
 const DIALECT: &Dialect = &[
-    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "http_listen", "log_level", "buffer"]),
+    (
+        "",
+        &[
+            "data_dir",
+            "jobs_dir",
+            "datasources",
+            "agent_id",
+            "durability",
+            "control_socket",
+            "http_listen",
+            "log_level",
+            "buffer",
+        ],
+    ),
     ("buffer", &["max_bytes"]),
 ];
 

@@ -42,6 +42,26 @@ pub(crate) enum Command {
     },
     /// Let the service read its configuration and jobs again: unchanged jobs run on untouched
     Reload,
+    /// Watch all jobs live: rates, lag, what is owed and why; keys pause, resume and flush
+    Top,
+    /// Read nothing more for now; what was read is shipped
+    Pause {
+        /// The job
+        #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+        pipeline: Option<String>,
+        /// All jobs
+        #[arg(long)]
+        all: bool,
+    },
+    /// Go on reading
+    Resume {
+        /// The job
+        #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+        pipeline: Option<String>,
+        /// All jobs
+        #[arg(long)]
+        all: bool,
+    },
     /// How far every source is read
     #[command(subcommand)]
     Positions(Positions),

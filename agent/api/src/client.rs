@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::types::{
-    Changed, DeadLetter, Flush, Flushed, PipelinePositions, Refusal, Reloaded, Selection, Status, Which,
+    Changed, DeadLetter, Flush, Flushed, PipelinePositions, Reading, Refusal, Reloaded, Selection, Status, Steered,
+    Which,
 };
 use crate::{ShortPath, query, who_may};
 
@@ -129,6 +130,16 @@ impl Client {
     /// Has the service read its configuration and jobs again.
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         self.post("/reload", &serde_json::json!({})).await
+    }
+
+    /// Nothing more is read of one job, or of all, until it is resumed or the agent starts again; what was read is
+    /// shipped.
+    pub async fn pause(&self, pipeline: Option<&str>) -> Result<Steered, ClientError> {
+        self.post("/pause", &Reading { pipeline: pipeline.map(str::to_owned) }).await
+    }
+
+    pub async fn resume(&self, pipeline: Option<&str>) -> Result<Steered, ClientError> {
+        self.post("/resume", &Reading { pipeline: pipeline.map(str::to_owned) }).await
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str, pairs: &[(&str, &str)]) -> Result<A, ClientError> {

@@ -1,7 +1,7 @@
 //! The language of Splashdam's control socket, and a client for it.
 //!
 //! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
-//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/reload`,
+//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/pause`, `/resume`, `/reload`,
 //! `/dead-letters/replay`, `/dead-letters/drop`. A refusal is a [`Refusal`] with a status of 400 or more.
 //!
 //! Promises: a field that one side does not know is passed over and a field that it misses has its default, so
@@ -20,7 +20,7 @@ pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use types::{
     Changed, DeadLetter, FailedJob, Flush, Flushed, FlushedPipeline, Health, ParkedLane, PipelinePositions,
-    PipelineStatus, Position, Refusal, Reloaded, Selection, ShardStatus, State, Status, Which,
+    PipelineStatus, Position, Reading, Refusal, Reloaded, Selection, ShardStatus, State, Status, Steered, Which,
 };
 
 /// What `--version` says: the version; in a packaged build also its commit and target.

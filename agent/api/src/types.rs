@@ -105,6 +105,8 @@ pub enum State {
     Waiting,
     /// An operator has to decide something.
     Parked,
+    /// An operator wants nothing to be read for now.
+    Paused,
     /// The pipeline's part of the buffer is used up.
     Full,
     DiskFull,
@@ -122,6 +124,7 @@ impl fmt::Display for State {
             State::Running => "running",
             State::Waiting => "waiting",
             State::Parked => "parked",
+            State::Paused => "paused",
             State::Full => "full",
             State::DiskFull => "disk-full",
             State::Stopping => "stopping",
@@ -240,6 +243,21 @@ impl Flushed {
     }
 }
 
+/// Body of `POST /pause` and `/resume`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reading {
+    /// `None`: all.
+    pub pipeline: Option<String>,
+}
+
+/// Answer to `POST /pause` and `/resume`: the jobs for which that is new.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Steered {
+    pub pipelines: Vec<String>,
+}
+
 /// Answer to `POST /reload`: what became of each job, by id. (A configuration that is wrong is a [`Refusal`].)
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -294,6 +312,7 @@ mod tests {
             (State::Running, "running"),
             (State::Waiting, "waiting"),
             (State::Parked, "parked"),
+            (State::Paused, "paused"),
             (State::Full, "full"),
             (State::DiskFull, "disk-full"),
             (State::Stopping, "stopping"),

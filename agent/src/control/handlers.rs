@@ -13,7 +13,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use splashdam_api::{Changed, DeadLetter, Flush, Health, Refusal, Selection, Which, parse_query};
+use splashdam_api::{Changed, DeadLetter, Flush, Health, Reading, Refusal, Selection, Which, parse_query};
 
 use super::operations::Operations;
 
@@ -95,6 +95,8 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
         }
         (&Method::POST, "/reload") => json(&agent.reload().await.map_err(no)?),
         (&Method::POST, "/flush") => flush(agent, request).await,
+        (&Method::POST, "/pause") => reading(agent, request, true).await,
+        (&Method::POST, "/resume") => reading(agent, request, false).await,
         (&Method::GET, path) if path.starts_with("/dead-letters/") => dead_letter(agent, path, &query).await,
         (method, path) => Err(unknown(method, path)),
     }
@@ -167,6 +169,14 @@ async fn flush<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
     json(&agent.flush(question.pipeline.as_deref()).await.map_err(no)?)
 }
 
+async fn reading<O: Operations>(agent: &O, request: Request<Incoming>, paused: bool) -> Answer {
+    let question: Reading = body_of(request).await?;
+    if let Some(id) = &question.pipeline {
+        must_exist(agent, id)?;
+    }
+    json(&agent.pause(question.pipeline.as_deref(), paused).map_err(no)?)
+}
+
 async fn selection<O: Operations>(
     agent: &O,
     request: Request<Incoming>,
@@ -206,7 +216,7 @@ fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
 
 fn unknown(method: &Method, path: &str) -> Refused {
     const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters"];
-    const POST: &[&str] = &["/dead-letters/replay", "/dead-letters/drop", "/flush", "/reload"];
+    const POST: &[&str] = &["/pause", "/resume", "/dead-letters/replay", "/dead-letters/drop", "/flush", "/reload"];
     let (status, other) = match *method {
         Method::GET if POST.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes POST".to_owned()),
         Method::POST if GET.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes GET".to_owned()),

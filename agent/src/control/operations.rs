@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Reloaded, Status};
+use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Reloaded, Status, Steered};
 
 use crate::pipeline::Agent;
 
@@ -10,6 +10,8 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn status(&self) -> Status;
     fn metrics_text(&self) -> String;
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
+    /// `paused`: nothing more is read; else it goes on.
+    fn pause(&self, pipeline: Option<&str>, paused: bool) -> Result<Steered, String>;
     fn flush(&self, pipeline: Option<&str>) -> impl Future<Output = Result<Flushed, String>> + Send;
     /// Has the configuration read again; an error is why nothing was changed.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
@@ -45,6 +47,10 @@ impl Operations for Agent {
 
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {
         Agent::positions(self, pipeline)
+    }
+
+    fn pause(&self, pipeline: Option<&str>, paused: bool) -> Result<Steered, String> {
+        Agent::pause(self, pipeline, paused)
     }
 
     async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {

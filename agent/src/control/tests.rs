@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
     Client, ClientError, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus, Position,
-    Reloaded, State, Status, Which,
+    Reloaded, State, Status, Steered, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::operations::Operations;
-use super::server::{ControlError, start};
+use super::server::{ControlError, open_port, start};
 
 /// An agent with one pipeline `web` and dead letters of half a megabyte.
 struct StandIn {
@@ -34,6 +34,10 @@ impl Operations for StandIn {
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {
         let position = Position { path: "/var/log/a b.log".to_owned(), offset: 7, ..Position::default() };
         vec![PipelinePositions { pipeline: pipeline.unwrap_or("all").to_owned(), positions: vec![position] }]
+    }
+    fn pause(&self, pipeline: Option<&str>, paused: bool) -> Result<Steered, String> {
+        let job = pipeline.unwrap_or("all");
+        Ok(Steered { pipelines: vec![format!("{job} {paused}")] })
     }
     async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {
         let id = pipeline.unwrap_or("web").to_owned();
@@ -105,6 +109,8 @@ async fn what_the_agent_says_arrives_as_it_was_said() {
     assert_eq!(client.positions(None).await.unwrap()[0].pipeline, "all");
     assert_eq!(client.positions(Some("web")).await.unwrap()[0].positions[0].path, "/var/log/a b.log");
     assert!(!client.flush(None).await.unwrap().complete());
+    assert_eq!(client.pause(Some("web")).await.unwrap().pipelines, ["web true"]);
+    assert_eq!(client.resume(None).await.unwrap().pipelines, ["all false"]);
     assert_eq!(client.reload().await.unwrap_err().to_string(), "jobs.d/web.toml:3:1: unknown key");
     assert_eq!(client.dead_letter("web", 30).await.unwrap().number, 30);
     assert_eq!(client.drop_dead_letters("web", Which::Numbers(vec![2, 4, 99])).await.unwrap(), 2);
@@ -219,4 +225,50 @@ async fn clients_that_hang_up_give_their_places_back() {
     let gone: Vec<UnixStream> = (0..40).map(|_| UnixStream::connect(&served.socket).unwrap()).collect();
     drop(gone);
     served.client().status().await.unwrap();
+}
+
+/// What a browser on this machine is answered.
+async fn looked(host: &str, method: &str, path: &str) -> String {
+    let (_stop, stopped) = watch::channel(false);
+    let agent = Arc::new(StandIn { health: Health::Ok, dead: Mutex::new(vec![1, 2]) });
+    let address = open_port(([127, 0, 0, 1], 0).into(), agent, stopped).await.unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n");
+    tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn on_the_port_one_can_look_and_change_nothing() {
+    for (path, want) in [
+        ("/", "<!doctype html>"),
+        ("/page.js", "fetch"),
+        ("/page.css", "table"),
+        ("/status", "\"version\":\"1.2.3\""),
+        ("/healthz", "\"ok\""),
+        ("/metrics", "# EOF"),
+    ] {
+        let answer = looked("localhost:9600", "GET", path).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(want), "{path} gave {answer}");
+        assert!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
+    }
+    for path in ["/flush", "/pause", "/reload", "/dead-letters/drop"] {
+        let answer = looked("127.0.0.1:9600", "POST", path).await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{path} gave {answer}");
+    }
+    assert!(looked("[::1]:9600", "GET", "/positions").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn on_the_port_no_document_can_be_read_and_no_foreign_site_looks() {
+    let letters = looked("localhost", "GET", "/dead-letters?pipeline=web").await;
+    assert!(letters.contains("\"number\":2") && !letters.contains("xxx"), "{} bytes", letters.len());
+    let rebound = looked("evil.example", "GET", "/status").await;
+    assert!(rebound.starts_with("HTTP/1.1 403") && !rebound.contains("1.2.3"), "{rebound}");
 }

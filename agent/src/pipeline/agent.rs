@@ -319,6 +319,25 @@ impl Agent {
         self.roster.now().doors().filter(wanted).map(shown).collect()
     }
 
+    /// Lets nothing more of one job, or of all, be read, or lets it go on; what was read is shipped. Gives the jobs for
+    /// which that is new.
+    ///
+    /// # Errors
+    /// If there is no such pipeline.
+    pub(crate) fn pause(&self, pipeline: Option<&str>, paused: bool) -> Result<api::Steered, String> {
+        if let Some(id) = pipeline {
+            self.door(id)?;
+        }
+        let roster = self.roster.now();
+        let chosen = roster.running.iter().filter(|p| pipeline.is_none_or(|id| id == p.id()));
+        let changed: Vec<String> = chosen.filter(|p| p.pause(paused)).map(|p| p.id().to_owned()).collect();
+        for job in &changed {
+            let what = if paused { "reading is paused by an operator" } else { "an operator lets reading go on" };
+            tracing::info!(%job, "{what}");
+        }
+        Ok(api::Steered { pipelines: changed })
+    }
+
     /// Commits what lingers, retries parked lanes now, waits until all is acknowledged (10 s at most).
     ///
     /// # Errors

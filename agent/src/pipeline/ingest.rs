@@ -54,6 +54,8 @@ pub(super) struct Signals {
     pub(super) settled: AtomicBool,
     pub(super) read: AtomicU64,
     pub(super) total: AtomicU64,
+    /// An operator wants nothing to be read for now.
+    pub(super) paused: AtomicBool,
     /// The state of a query that is to read more is as large as it may be.
     pub(super) full: AtomicBool,
     /// Why nothing more may be read, until an operator decides.
@@ -217,7 +219,8 @@ impl Running {
     /// dropped for it, and in a query: what that makes of a batch is told by its own limits.
     fn room(&self) -> usize {
         let stage = self.ingest.query.as_deref();
-        if self.ingest.door.room() != Room::Yes || stage.is_some_and(|stage| stage.full().is_some()) {
+        let paused = self.ingest.signals.paused.load(Ordering::Acquire);
+        if paused || self.ingest.door.room() != Room::Yes || stage.is_some_and(|stage| stage.full().is_some()) {
             return 0;
         }
         let in_memory = stage.map_or(0, |stage| stage.upserts().bytes());

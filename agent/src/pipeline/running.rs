@@ -186,6 +186,17 @@ impl Running {
         Some(Timestamp(self.signals.dropped_at.load(Ordering::Relaxed))).filter(|at| at.0 != 0)
     }
 
+    /// Lets nothing more be read, or lets it go on; says whether that is new.
+    pub(super) fn pause(&self, paused: bool) -> bool {
+        let before = self.signals.paused.swap(paused, Ordering::AcqRel);
+        self.waker.wake();
+        before != paused
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.signals.paused.load(Ordering::Acquire)
+    }
+
     /// Why a run with an end will not reach it: a query's state is full, and all that was read is committed.
     pub(super) fn stuck(&self) -> Option<String> {
         let signals = &self.signals;

@@ -120,6 +120,9 @@ fn state(running: &Running, delivery: &DeliveryStatus, owed: u64) -> (State, Opt
     if let Some(why) = parked.or_else(held) {
         return (State::Parked, Some(why));
     }
+    if running.is_paused() {
+        return (State::Paused, Some("nothing is read until splashctl resume, or a new start of the agent".to_owned()));
+    }
     let silent = delivery.in_flight == 0 || delivery.cluster.is_empty();
     match error {
         Some(error) if silent => (State::Waiting, Some(error)),

@@ -3,9 +3,11 @@
 mod dead_letters;
 mod flush;
 mod metrics;
+mod pause;
 mod positions;
 mod reload;
 mod status;
+mod top;
 
 use splashdam_api::Client;
 
@@ -20,6 +22,9 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
         Command::Reload => reload::run(client, output).await,
+        Command::Top => top::run(client, output).await,
+        Command::Pause { pipeline, .. } => pause::run(pipeline.as_deref(), true, client, output).await,
+        Command::Resume { pipeline, .. } => pause::run(pipeline.as_deref(), false, client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }

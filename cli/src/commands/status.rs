@@ -154,11 +154,11 @@ fn shards(table: &mut Table, pipeline: &PipelineStatus) {
 /// Shards that are told of singly if something is wrong with them.
 const SHARDS_TOLD: usize = 3;
 
-fn tone(state: State) -> Tone {
+pub(super) fn tone(state: State) -> Tone {
     match state {
         State::Running => Tone::Good,
         State::Waiting | State::Stopping | State::Unknown => Tone::Plain,
-        State::Full => Tone::Warning,
+        State::Full | State::Paused => Tone::Warning,
         State::Parked | State::DiskFull | State::Failed => Tone::Bad,
     }
 }
