@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn every_key_reaches_the_config() {
         let text = "data_dir = \"data\"\njobs_dir = \"/srv/jobs\"\ndatasources = \"named.toml\"\nagent_id = \"web-1\"\n\
-            durability = \"always\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n";
+            durability = \"always\"\nhttp_listen = \"[::1]:9600\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n";
         let expected = Config {
             data_dir: PathBuf::from("F/data"),
             jobs_dir: PathBuf::from("/srv/jobs"),
@@ -299,6 +299,7 @@ mod tests {
             agent_id: Some("web-1".to_owned()),
             durability: Durability::Always,
             control_socket: PathBuf::from("F/c.sock"),
+            http_listen: Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9600))),
             log_level: LogLevel::Debug,
             buffer_max_bytes: Some(20 << 30),
         };
@@ -318,6 +319,11 @@ mod tests {
                 "\"agent_id\" must be 1 to 64 of the letters A-Z a-z, digits and _ -, found \"a.b\"",
             ),
             ("log_level = 3", "\"log_level\" must be a string, found the integer 3"),
+            (
+                "http_listen = \"0.0.0.0:9600\"",
+                "must be this machine's loopback with a port: others are let in by a proxy that knows who they are, for example",
+            ),
+            ("http_listen = \"9600\"", "must be an address and a port, for example \"127.0.0.1:9600\", found \"9600\""),
             ("jobs_dir = \"\"", "\"jobs_dir\" is empty"),
             ("control_socket = []", "\"control_socket\" must be a string, found a list"),
             ("datasources = { a = 1 }", "\"datasources\" must be a string, found a table"),

@@ -46,7 +46,7 @@ impl Reloader {
             let result =
                 tokio::task::spawn_blocking(move || work.reload()).await.unwrap_or_else(|e| Err(e.to_string()));
             told(&result);
-            if let Some(Err(_gone)) = asking.map(|asking| asking.send(result)) {
+            if asking.is_some_and(|asking| asking.send(result).is_err()) {
                 tracing::debug!("who asked for the reload is gone");
             }
         }

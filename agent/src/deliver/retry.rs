@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::record::Timestamp;
+use crate::record::{Timestamp, fill_random};
 
 /// Nobody may make us wait longer than this, whatever `Retry-After` says.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
@@ -41,7 +41,8 @@ impl Backoff {
 
 /// A number in 0.0..1.0. Without a source of randomness it is 1: the longest wait, never a hot loop.
 fn random() -> f64 {
-    getrandom::u64().map_or(1.0, |n| (n >> 11) as f64 / (1_u64 << 53) as f64)
+    let mut bytes = [0; 8];
+    fill_random(&mut bytes).map_or(1.0, |()| (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64)
 }
 
 /// The wait that a `Retry-After` header asks for, in seconds or as a date; at most ten minutes.

@@ -13,6 +13,7 @@ mod member;
 mod number;
 mod position;
 pub(crate) mod print;
+mod random;
 mod time;
 mod types;
 
@@ -25,5 +26,6 @@ pub(crate) use dead_letter::DeadLetter;
 pub(crate) use member::Member;
 pub(crate) use number::push_number;
 pub(crate) use position::{Mode, Position, Row, SourceId};
+pub(crate) use random::fill_random;
 pub(crate) use time::Timestamp;
 pub(crate) use types::Type;

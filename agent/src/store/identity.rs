@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::FlockOperation;
 
 use super::StoreError;
+use crate::record::fill_random;
 
 /// The version of everything below the data directory.
 const FORMAT: u32 = 1;
@@ -125,11 +126,7 @@ fn parse(text: &str) -> Option<(String, String)> {
 fn random_id() -> Result<String, StoreError> {
     const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut bytes = [0; 16];
-    let unavailable = |error: getrandom::Error| StoreError::Io {
-        path: "getrandom".into(),
-        error: io::Error::other(error.to_string()),
-    };
-    getrandom::fill(&mut bytes).map_err(unavailable)?;
+    fill_random(&mut bytes).map_err(|error| StoreError::Io { path: "getrandom".into(), error })?;
     let mut number = u128::from_le_bytes(bytes);
     let mut id = String::with_capacity(10);
     for _ in 0..10 {

@@ -11,6 +11,7 @@ use super::Args;
 use super::cluster::{Access, Cluster};
 use super::ledger::Tally;
 use crate::log::{self, say};
+use crate::record::fill_random;
 
 /// The progress line: so often on a terminal, so often elsewhere.
 const LIVE: Duration = Duration::from_millis(250);
@@ -26,7 +27,7 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn new() -> anyhow::Result<Stage> {
         let mut random = [0_u8; 4];
-        getrandom::fill(&mut random).map_err(|error| anyhow!("no random numbers: {error}"))?;
+        fill_random(&mut random).map_err(|error| anyhow!("no random numbers: {error}"))?;
         let name = format!("splashdam-demo-{:08x}", u32::from_le_bytes(random));
         let folder = std::env::temp_dir().join(name);
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)

@@ -15,6 +15,7 @@ use super::rows::Position;
 use super::shared::{Ready, Shared, Stage};
 use crate::metrics::PipelineMetrics;
 use crate::plan::{SlsPlan, SlsStart};
+use crate::record::fill_random;
 
 /// A piece is cut when it has so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -179,7 +180,7 @@ pub(super) async fn refresh(context: &Arc<Context>) -> bool {
 pub(super) fn random() -> f64 {
     let mut bytes = [0; 4];
     // no randomness: then all wait alike
-    if getrandom::fill(&mut bytes).is_err() {
+    if fill_random(&mut bytes).is_err() {
         return 0.0;
     }
     f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
