@@ -354,3 +354,38 @@ fn a_bounded_run_whose_state_is_full_ends_and_says_so_and_goes_on_with_more_room
     let expected: BTreeMap<String, i64> = (0..120_000).map(|a| (a.to_string(), 1)).collect();
     assert!(counts(&endpoint, "n") == expected);
 }
+
+#[test]
+fn many_keys_without_a_cluster_are_counted_on_in_little_memory_and_delivered_over_a_kill() {
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    // Their documents would take more than 60 MB.
+    const KEYS: u64 = 240_000;
+    let lines: String = (0..KEYS).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+    let file = room.file("logs/app.json", &lines);
+    let query = script(
+        &room,
+        &endpoint.url(),
+        "a BIGINT",
+        "a BIGINT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED",
+        "SELECT a, COUNT(*) FROM s GROUP BY a",
+    );
+    endpoint.down();
+    let mut agent = agent(&room, &query);
+    agent.start_ready();
+    let read = |agent: &Agent| agent.ctl().try_metric("read_records_total");
+    wait::holds("all is read", PATIENCE, || read(&agent) == Some(KEYS));
+    wait::holds("all is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(KEYS));
+    let bytes = agent.ctl().number("owed_bytes").unwrap();
+    assert!((1 << 20..48 << 20).contains(&bytes), "{bytes} bytes of documents wait");
+    agent.kill();
+    // Half of the keys again while nothing of the first time has arrived; then both are delivered.
+    let again: String = (0..KEYS / 2).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+    std::fs::write(&file, lines + &again).unwrap();
+    agent.start_ready();
+    wait::holds("the rest is read", PATIENCE, || read(&agent) == Some(KEYS / 2));
+    endpoint.up();
+    wait::holds("nothing is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(0));
+    agent.stop();
+    let expected: BTreeMap<String, i64> = (0..KEYS).map(|a| (a.to_string(), if a < KEYS / 2 { 2 } else { 1 })).collect();
+    assert!(counts(&endpoint, "n") == expected);
+}

@@ -222,7 +222,7 @@ impl Agent {
             sum.read += p.signals.read.load(Ordering::Relaxed);
             sum.total += p.signals.total.load(Ordering::Relaxed);
             sum.records += p.metrics.read_records.get();
-            sum.owed += p.lanes().iter().map(|lane| lane.items).sum::<u64>();
+            sum.owed += p.owed_records();
             sum.acknowledged += p.metrics.acknowledged_records.get();
             sum.dead_letters += p.metrics.dead_letters.get();
             sum.late += p.metrics.late_rows.get();
@@ -260,8 +260,7 @@ impl Agent {
     /// Prometheus text.
     pub(crate) fn metrics_text(&self) -> String {
         for running in &self.pipelines {
-            let lanes = running.lanes();
-            running.metrics.owed_records.set(lanes.iter().map(|l| l.items as i64).sum());
+            running.metrics.owed_records.set(running.owed_records() as i64);
             running.metrics.owed_bytes.set(running.owed_bytes() as i64);
             let kept = running.door.counters(); // since the data directory was made
             raise(&running.metrics.dropped_records, kept.dropped_items);

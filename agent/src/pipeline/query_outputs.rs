@@ -4,6 +4,7 @@
 //! owed, in memory, since the state can make it again. Does not decide when.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -78,6 +79,10 @@ pub(super) struct Ready {
     /// What is written to standard output when the commit is durable.
     pub(super) printed: Vec<u8>,
     pub(super) rows: u64,
+    /// Rows whose newest documents there was no room for.
+    pub(super) left: u64,
+    /// What `documents` take in memory.
+    pub(super) bytes: u64,
 }
 
 impl Ready {
@@ -88,6 +93,8 @@ impl Ready {
         self.dead.append(&mut other.dead);
         self.printed.append(&mut other.printed);
         self.rows += other.rows;
+        self.left += other.left;
+        self.bytes += other.bytes;
     }
 }
 
@@ -112,7 +119,8 @@ impl Outputs {
         Outputs { outputs, job: plan.id.clone() }
     }
 
-    /// Makes changes ready. Their versions are `version` and as many after it as there are rows.
+    /// Makes changes ready. Their versions are `version` and as many after it as there are rows. `room`: the bytes that
+    /// newest documents may take.
     ///
     /// # Errors
     /// Only what compressing into memory can fail with.
@@ -121,6 +129,7 @@ impl Outputs {
         changes: &[Changes],
         version: u64,
         now: Timestamp,
+        room: u64,
         scratch: &mut Scratch,
     ) -> io::Result<Ready> {
         let mut ready = Ready::default();
@@ -130,7 +139,7 @@ impl Outputs {
             match output.target {
                 Target::Elasticsearch if output.newest => {
                     for changes in ours {
-                        self.documents(output, changes, from, now, &mut ready);
+                        self.documents(output, changes, (from, room), now, &mut ready);
                         from += changes.batch.rows as u64;
                     }
                 }
@@ -153,19 +162,37 @@ impl Outputs {
         Ok(ready)
     }
 
-    fn documents(&self, output: &Output, changes: &Changes, version: u64, now: Timestamp, ready: &mut Ready) {
+    fn documents(&self, output: &Output, changes: &Changes, of: (u64, u64), now: Timestamp, ready: &mut Ready) {
+        let (version, room) = of;
+        // All rows of most outputs go to one index.
+        let mut lane: Option<(Arc<str>, Arc<str>)> = None;
         for row in 0..changes.batch.rows {
+            if ready.bytes > room {
+                ready.left += (changes.batch.rows - row) as u64;
+                return;
+            }
             ready.rows += 1;
             match output.encoder.item(changes, row, version + row as u64, now, &mut 0) {
                 Ok(item) => {
                     let mut lines = item.action;
+                    let document = item.document.as_deref();
+                    lines.reserve_exact(1 + document.map_or(0, |document| document.len() + 1));
                     lines.push(b'\n');
-                    if let Some(document) = &item.document {
+                    if let Some(document) = document {
                         lines.extend_from_slice(document);
                         lines.push(b'\n');
                     }
-                    let index = format!("{}{}", output.prefix, item.index).into();
-                    ready.documents.push(Document { index, id: item.id, item: lines.into() });
+                    let index = match &lane {
+                        Some((index, lane)) if **index == *item.index => lane.clone(),
+                        _ => {
+                            let name: Arc<str> = format!("{}{}", output.prefix, item.index).into();
+                            lane = Some((item.index, name.clone()));
+                            name
+                        }
+                    };
+                    let document = Document { index, id: item.id, item: lines.into() };
+                    ready.bytes += document.bytes();
+                    ready.documents.push(document);
                 }
                 Err(reason) => {
                     let document = output.encoder.shown(changes, row);
