@@ -12,6 +12,7 @@
 //! | `durability` | `"group"` | `"group"`: a sync every 50 ms; `"always"`; `"os"`: not exact in a power cut |
 //! | `control_socket` | `/run/splashdam/control.sock` | where `splashctl` finds the agent |
 //! | `log_level` | `"info"` | `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"` |
+//! | `[vars]` | none | what `${name}` stands for in the jobs' scripts |
 //! | **`[buffer]`** | | |
 //! | `max_bytes` | no limit but the jobs' | owed on disk by all jobs together; at least 16 MiB |
 
@@ -21,12 +22,12 @@ use std::path::{Path, PathBuf};
 use toml_edit::Document;
 
 use crate::job::{
-    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, View, syntax_problem, with_file,
+    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, syntax_problem, with_file,
 };
 use crate::plan::{Durability, JobPlan};
 
 const DIALECT: &Dialect = &[
-    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer"]),
+    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer", "vars"]),
     ("buffer", &["max_bytes"]),
 ];
 
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) log_level: LogLevel,
     /// Owed bytes of all jobs together. `None`: only the jobs' own limits.
     pub(crate) buffer_max_bytes: Option<u64>,
+    /// What `${name}` stands for in scripts.
+    pub(crate) vars: Vars,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,7 @@ impl Config {
             control_socket: PathBuf::from("/run/splashdam/control.sock"),
             log_level: LogLevel::Info,
             buffer_max_bytes: None,
+            vars: Vars::new(),
         }
     }
 
@@ -122,7 +126,14 @@ fn read<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Config {
         control_socket: reader.path(root, "control_socket").unwrap_or(default.control_socket),
         log_level: reader.choice(root, "log_level", &levels).unwrap_or(default.log_level),
         buffer_max_bytes: buffer.and_then(|buffer| reader.size(&buffer, "max_bytes", limits)),
+        vars: read_vars(reader, root),
     }
+}
+
+fn read_vars<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Vars {
+    let Some((table, names)) = reader.open_free(root, "vars") else { return Vars::new() };
+    let given = names.into_iter().filter_map(|name| Some((name.to_owned(), reader.text(&table, name)?.value)));
+    given.collect()
 }
 
 fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<String> {
@@ -152,6 +163,7 @@ pub(crate) fn load_all(config: &Config) -> (Vec<JobPlan>, Problems) {
 
 /// As `load_all`, with the files, and seen as `view` does. In the order of the files' names.
 pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Problems) {
+    let view = View { vars: &config.vars, ..view };
     let (datasources, mut problems) = Datasources::load(&config.datasources, view);
     let files = match list_jobs(config) {
         Ok(files) => files,
@@ -171,11 +183,11 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
 }
 
 /// The plans of the given job files with the warnings about them, or everything that is wrong with any of them.
-pub(crate) fn load_files(files: &[PathBuf]) -> Result<(Vec<JobPlan>, Problems), Problems> {
+pub(crate) fn load_files(files: &[PathBuf], vars: &Vars) -> Result<(Vec<JobPlan>, Problems), Problems> {
     let mut problems = Problems::default();
     let mut found = Vec::new();
     for file in files {
-        let (plan, more) = job::load(file);
+        let (plan, more) = job::load(file, vars);
         problems.extend(more);
         found.push(Found { file: file.clone(), plan });
     }
@@ -331,9 +343,9 @@ mod tests {
         for file in [&one, &two] {
             std::fs::write(file, job).unwrap();
         }
-        let problems = load_files(&[one.clone(), folder.path().join("./one.toml")]).unwrap_err().to_string();
+        let problems = load_files(&[one.clone(), folder.path().join("./one.toml")], &Vars::new()).unwrap_err().to_string();
         assert!(problems.ends_with("one.toml: is named more than once\n"), "{problems}");
-        let problems = load_files(&[one, two]).unwrap_err().to_string();
+        let problems = load_files(&[one, two], &Vars::new()).unwrap_err().to_string();
         assert!(problems.contains("the job id \"a\" is also that of"), "{problems}");
     }
 }
