@@ -22,12 +22,26 @@ use std::path::{Path, PathBuf};
 use toml_edit::Document;
 
 use crate::job::{
-    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, syntax_problem, with_file,
+    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, syntax_problem,
+    with_file,
 };
 use crate::plan::{Durability, JobPlan};
 
 const DIALECT: &Dialect = &[
-    ("", &["data_dir", "jobs_dir", "datasources", "agent_id", "durability", "control_socket", "log_level", "buffer", "vars"]),
+    (
+        "",
+        &[
+            "data_dir",
+            "jobs_dir",
+            "datasources",
+            "agent_id",
+            "durability",
+            "control_socket",
+            "log_level",
+            "buffer",
+            "vars",
+        ],
+    ),
     ("buffer", &["max_bytes"]),
 ];
 
@@ -272,7 +286,7 @@ mod tests {
     #[test]
     fn every_key_reaches_the_config() {
         let text = "data_dir = \"data\"\njobs_dir = \"/srv/jobs\"\ndatasources = \"named.toml\"\nagent_id = \"web-1\"\n\
-            durability = \"always\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n";
+            durability = \"always\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n[vars]\nindex = \"x\"\n";
         let expected = Config {
             data_dir: PathBuf::from("F/data"),
             jobs_dir: PathBuf::from("/srv/jobs"),
@@ -282,6 +296,7 @@ mod tests {
             control_socket: PathBuf::from("F/c.sock"),
             log_level: LogLevel::Debug,
             buffer_max_bytes: Some(20 << 30),
+            vars: Vars::from([("index".to_owned(), "x".to_owned())]),
         };
         assert_eq!(load(text), Ok(expected));
     }
@@ -343,7 +358,8 @@ mod tests {
         for file in [&one, &two] {
             std::fs::write(file, job).unwrap();
         }
-        let problems = load_files(&[one.clone(), folder.path().join("./one.toml")], &Vars::new()).unwrap_err().to_string();
+        let problems =
+            load_files(&[one.clone(), folder.path().join("./one.toml")], &Vars::new()).unwrap_err().to_string();
         assert!(problems.ends_with("one.toml: is named more than once\n"), "{problems}");
         let problems = load_files(&[one, two], &Vars::new()).unwrap_err().to_string();
         assert!(problems.contains("the job id \"a\" is also that of"), "{problems}");

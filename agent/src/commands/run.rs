@@ -47,7 +47,15 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
     };
     // What is said of it is to be found from elsewhere, too.
     let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
-    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state, begin_anew };
+    let settings = Settings {
+        data_dir,
+        durability: Durability::Group,
+        agent_id: None,
+        once,
+        reset_state,
+        service: false,
+        begin_anew,
+    };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {

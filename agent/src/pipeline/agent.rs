@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use super::build::Site;
 use super::codec::Pool;
 use super::query_outputs::Sinks;
-use super::query_stage::QueryError;
 use super::running::Running;
 use super::set_aside::SetAside;
 use super::status::{self, held};
@@ -38,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) once: bool,
     /// Queries begin anew, with their state and positions forgotten.
     pub(crate) reset_state: bool,
+    /// It runs until it is told to end: advice names `--begin-anew JOB-ID`, since `--reset-state` is only of `run`.
+    pub(crate) service: bool,
     /// Jobs that go on although they have lost their positions, or their state fits no more.
     pub(crate) begin_anew: Vec<String>,
 }
@@ -48,8 +49,8 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     #[error("job {job}: {error}")]
     Source { job: String, error: SourceError },
-    #[error("job {job}: {error}")]
-    Query { job: String, error: Box<QueryError> },
+    #[error("job {job}: {said}")]
+    Query { job: String, said: String },
     #[error("what is remembered of the cluster of job {job} can't be read: {error}")]
     Remembered { job: String, error: std::io::Error },
     #[error("--begin-anew {0}: there is no such job")]
@@ -63,7 +64,7 @@ impl StartError {
     fn of_one_job(self) -> Result<String, StartError> {
         match self {
             StartError::Source { error, .. } => Ok(error.to_string()),
-            StartError::Query { error, .. } => Ok(error.to_string()),
+            StartError::Query { said, .. } => Ok(said),
             StartError::Remembered { .. } => Ok(self.to_string()),
             StartError::Store(_) | StartError::NoJob(_) | StartError::Thread(_) => Err(self),
         }

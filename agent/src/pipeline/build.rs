@@ -71,8 +71,14 @@ impl Site<'_> {
             JobPlan::Ship(plan) => self.ship(plan, &job, metrics),
             JobPlan::Query(plan) => self
                 .query(plan, &job, metrics)
-                .map_err(|error| StartError::Query { job: id, error: Box::new(error) })?,
+                .map_err(|error| StartError::Query { said: self.advised(&error, &id), job: id })?,
         }
+    }
+
+    /// What is wrong with a query, with the advice for this way of running it.
+    fn advised(&self, error: &QueryError, job: &str) -> String {
+        let said = error.to_string();
+        if self.settings.service { said.replace("--reset-state", &format!("--begin-anew {job}")) } else { said }
     }
 
     fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {

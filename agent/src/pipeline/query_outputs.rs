@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::upserts::Document;
 use crate::encode::{RowEncoder, Scratch};
-use crate::plan::{QueryPlan, SinkTarget};
+use crate::plan::{QueryPlan, RowIndex, SinkPlan, SinkTarget};
 use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
 use crate::sql::plan::{Changelog, NodeKind, Query};
 
@@ -101,9 +101,10 @@ impl Ready {
 impl Outputs {
     pub(super) fn new(plan: &QueryPlan, agent: &str) -> Outputs {
         let mut outputs = Vec::new();
+        let mut named = Named::default();
         for output in &plan.query.outputs {
             let Some(sink) = plan.sinks.iter().find(|sink| sink.table == output.table) else { continue };
-            let name = (plan.query.outputs.len() > 1).then_some(output.name.as_str());
+            let name = named.of(sink, &output.name);
             let changes = plan.query.nodes.get(output.input).map(|node| &node.changes);
             outputs.push(Output {
                 target: match &sink.target {
@@ -112,7 +113,7 @@ impl Outputs {
                     SinkTarget::Blackhole => Target::Blackhole,
                 },
                 prefix: lane_prefix(&sink.name),
-                encoder: RowEncoder::new(&plan.id, agent, name, &sink.rows),
+                encoder: RowEncoder::new(&plan.id, agent, name.as_deref(), &sink.rows),
                 newest: matches!(changes, Some(Changelog::Upsert(_))) && !is_windowed(&plan.query, output.input),
             });
         }
@@ -235,6 +236,43 @@ impl Outputs {
             document: document.into_bytes(),
             at_ms: now.0,
         }
+    }
+}
+
+/// What tells the ids of outputs apart that may write to one index, so that an INSERT more changes no id of those before.
+#[derive(Default)]
+struct Named<'p> {
+    known: Vec<(&'p RowIndex, Option<String>)>,
+}
+
+impl<'p> Named<'p> {
+    /// Nothing for the first one that writes to an index, the table's name for another, with a number if it has that, too.
+    fn of(&mut self, sink: &'p SinkPlan, table: &str) -> Option<String> {
+        if !matches!(sink.target, SinkTarget::Elasticsearch(_)) {
+            return None;
+        }
+        let index = &sink.rows.index;
+        let beside: Vec<&Option<String>> =
+            self.known.iter().filter(|(known, _)| may_meet(known, index)).map(|(_, name)| name).collect();
+        let names = std::iter::once(table.to_owned()).chain((2..).map(|n| format!("{table}:{n}")));
+        let name = names.map(Some).find(|name| !beside.contains(&name)).filter(|_| !beside.is_empty()).flatten();
+        self.known.push((index, name.clone()));
+        name
+    }
+}
+
+/// Two outputs may have rows for one index.
+fn may_meet(one: &RowIndex, other: &RowIndex) -> bool {
+    let begins = |template: &RowIndex, name: &str| match template {
+        RowIndex::Literal(index) => index == name,
+        RowIndex::Template { prefix, fallback, .. } => name.starts_with(prefix.as_str()) || fallback == name,
+    };
+    match (one, other) {
+        (RowIndex::Literal(name), template) | (template, RowIndex::Literal(name)) => begins(template, name),
+        (
+            RowIndex::Template { prefix: a, fallback: one, .. },
+            RowIndex::Template { prefix: b, fallback: other, .. },
+        ) => a.starts_with(b.as_str()) || b.starts_with(a.as_str()) || one == other,
     }
 }
 

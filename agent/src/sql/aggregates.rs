@@ -72,11 +72,7 @@ pub(crate) fn resolve(
 
 /// `(on null, [key,] value)` as `front::json` has it. Values are written as JSON before they are gathered; where NULL is
 /// absent it stays NULL, which no aggregate takes.
-fn json(
-    name: &str,
-    mut args: Vec<Expr>,
-    settings: &Settings,
-) -> Result<(AggregateFunction, Vec<Expr>, Type), String> {
+fn json(name: &str, mut args: Vec<Expr>, settings: &Settings) -> Result<(AggregateFunction, Vec<Expr>, Type), String> {
     let wrong = || format!("{name} takes {}", if name == "JSON_ARRAYAGG" { "a value" } else { "KEY key VALUE value" });
     let value = args.pop().ok_or_else(wrong)?;
     let written = functions::resolve("JSON_STRING", vec![value], settings)?;
@@ -87,7 +83,8 @@ fn json(
         ("JSON_ARRAYAGG", 1) => Ok((AggregateFunction::JsonArray, vec![written], Type::STRING)),
         ("JSON_OBJECTAGG", 2) => {
             let key = args.pop().filter(|key| types::is_text(&key.ty));
-            let key = key.ok_or_else(|| "the KEY of JSON_OBJECTAGG must be a text; write CAST(… AS STRING)".to_owned())?;
+            let key =
+                key.ok_or_else(|| "the KEY of JSON_OBJECTAGG must be a text; write CAST(… AS STRING)".to_owned())?;
             let key = cast::implicit(key, &Type::STRING)?;
             Ok((AggregateFunction::JsonObject, vec![key, written], Type::STRING))
         }
