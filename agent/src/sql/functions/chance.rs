@@ -31,11 +31,11 @@ fn uuid() -> Kernel {
     texts(move |_, out| {
         let n = drawn.fetch_add(2, Ordering::Relaxed);
         let (high, low) = (keys.hash_one(n), keys.hash_one(n + 1));
-        let (high, low) = (high & !0xf000 | 0x4000, low & !(3 << 62) | 1 << 63);
+        let (high, low) = ((high & !0xf000) | 0x4000, (low & !(3 << 62)) | (1 << 63));
         let text = format!(
             "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
             high >> 32,
-            high >> 16 & 0xffff,
+            (high >> 16) & 0xffff,
             high & 0xffff,
             low >> 48,
             low & 0xffff_ffff_ffff
@@ -92,7 +92,7 @@ impl Random {
             return args.fail("RAND_INTEGER: the bound must be greater than 0");
         };
         if bound & (bound - 1) == 0 {
-            return Some(i64::from(bound) * i64::from(self.next(31)) >> 31);
+            return Some((i64::from(bound) * i64::from(self.next(31))) >> 31);
         }
         loop {
             let bits = self.next(31);
