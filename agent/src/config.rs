@@ -13,6 +13,7 @@
 //! | `control_socket` | `/run/splashdam/control.sock` | where `splashctl` finds the agent |
 //! | `http_listen` | none | a loopback address for `/metrics`, `/healthz` and a page to look at, e.g. `"127.0.0.1:9600"` |
 //! | `log_level` | `"info"` | `"error"`, `"warn"`, `"info"`, `"debug"`, `"trace"` |
+//! | `[vars]` | none | what `${name}` stands for in the jobs' scripts |
 //! | **`[buffer]`** | | |
 //! | `max_bytes` | no limit but the jobs' | owed on disk by all jobs together; at least 16 MiB |
 
@@ -23,7 +24,8 @@ use std::path::{Path, PathBuf};
 use toml_edit::Document;
 
 use crate::job::{
-    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, View, syntax_problem, with_file,
+    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, syntax_problem,
+    with_file,
 };
 use crate::plan::{Durability, JobPlan};
 
@@ -40,6 +42,7 @@ const DIALECT: &Dialect = &[
             "http_listen",
             "log_level",
             "buffer",
+            "vars",
         ],
     ),
     ("buffer", &["max_bytes"]),
@@ -61,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) log_level: LogLevel,
     /// Owed bytes of all jobs together. `None`: only the jobs' own limits.
     pub(crate) buffer_max_bytes: Option<u64>,
+    /// What `${name}` stands for in scripts.
+    pub(crate) vars: Vars,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,7 @@ impl Config {
             http_listen: None,
             log_level: LogLevel::Info,
             buffer_max_bytes: None,
+            vars: Vars::new(),
         }
     }
 
@@ -141,6 +147,7 @@ fn read<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Config {
         http_listen: read_http_listen(reader, root),
         log_level: reader.choice(root, "log_level", &levels).unwrap_or(default.log_level),
         buffer_max_bytes: buffer.and_then(|buffer| reader.size(&buffer, "max_bytes", limits)),
+        vars: read_vars(reader, root),
     }
 }
 
@@ -154,6 +161,12 @@ fn read_http_listen<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<S
     let message = format!("\"http_listen\" must be {why}, for example \"127.0.0.1:9600\", found {}", text.quoted());
     reader.refuse(text.at, "http_listen", message);
     None
+}
+
+fn read_vars<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Vars {
+    let Some((table, names)) = reader.open_free(root, "vars") else { return Vars::new() };
+    let given = names.into_iter().filter_map(|name| Some((name.to_owned(), reader.text(&table, name)?.value)));
+    given.collect()
 }
 
 fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<String> {
@@ -183,6 +196,7 @@ pub(crate) fn load_all(config: &Config) -> (Vec<JobPlan>, Problems) {
 
 /// As `load_all`, with the files, and seen as `view` does. In the order of the files' names.
 pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Problems) {
+    let view = View { vars: &config.vars, ..view };
     let (datasources, mut problems) = Datasources::load(&config.datasources, view);
     let files = match list_jobs(config) {
         Ok(files) => files,
@@ -202,11 +216,11 @@ pub(crate) fn examine_all(config: &Config, view: View<'_>) -> (Vec<Found>, Probl
 }
 
 /// The plans of the given job files with the warnings about them, or everything that is wrong with any of them.
-pub(crate) fn load_files(files: &[PathBuf]) -> Result<(Vec<JobPlan>, Problems), Problems> {
+pub(crate) fn load_files(files: &[PathBuf], vars: &Vars) -> Result<(Vec<JobPlan>, Problems), Problems> {
     let mut problems = Problems::default();
     let mut found = Vec::new();
     for file in files {
-        let (plan, more) = job::load(file);
+        let (plan, more) = job::load(file, vars);
         problems.extend(more);
         found.push(Found { file: file.clone(), plan });
     }
@@ -291,7 +305,7 @@ mod tests {
     #[test]
     fn every_key_reaches_the_config() {
         let text = "data_dir = \"data\"\njobs_dir = \"/srv/jobs\"\ndatasources = \"named.toml\"\nagent_id = \"web-1\"\n\
-            durability = \"always\"\nhttp_listen = \"[::1]:9600\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n";
+            durability = \"always\"\nhttp_listen = \"[::1]:9600\"\ncontrol_socket = \"c.sock\"\nlog_level = \"debug\"\n[buffer]\nmax_bytes = \"20 GiB\"\n[vars]\nindex = \"x\"\n";
         let expected = Config {
             data_dir: PathBuf::from("F/data"),
             jobs_dir: PathBuf::from("/srv/jobs"),
@@ -302,6 +316,7 @@ mod tests {
             http_listen: Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 9600))),
             log_level: LogLevel::Debug,
             buffer_max_bytes: Some(20 << 30),
+            vars: Vars::from([("index".to_owned(), "x".to_owned())]),
         };
         assert_eq!(load(text), Ok(expected));
     }
@@ -368,9 +383,10 @@ mod tests {
         for file in [&one, &two] {
             std::fs::write(file, job).unwrap();
         }
-        let problems = load_files(&[one.clone(), folder.path().join("./one.toml")]).unwrap_err().to_string();
+        let problems =
+            load_files(&[one.clone(), folder.path().join("./one.toml")], &Vars::new()).unwrap_err().to_string();
         assert!(problems.ends_with("one.toml: is named more than once\n"), "{problems}");
-        let problems = load_files(&[one, two]).unwrap_err().to_string();
+        let problems = load_files(&[one, two], &Vars::new()).unwrap_err().to_string();
         assert!(problems.contains("the job id \"a\" is also that of"), "{problems}");
     }
 }

@@ -77,6 +77,11 @@ pub(crate) struct PipelineMetrics {
     /// A query's state in memory, and its groups.
     pub(crate) state_bytes: Gauge,
     pub(crate) groups: Gauge,
+    /// Commits of a query with a state, bases of that state, and how long the last ones took, in microseconds.
+    pub(crate) query_commits: Counter,
+    pub(crate) bases: Counter,
+    pub(crate) commit_micros: Gauge,
+    pub(crate) base_micros: Gauge,
     /// Unix seconds of the last acknowledgement.
     pub(crate) last_acknowledged_seconds: Gauge,
 }
@@ -97,6 +102,8 @@ const COUNTS: &[Row<Counter>] = &[
     ("null_fields", "fields that can't be read as their column's type", |m| &mut m.null_fields),
     ("null_rows", "rows dropped for NULL in a time or NOT NULL column", |m| &mut m.null_rows),
     ("late_rows", "rows that came after their window was closed", |m| &mut m.late_rows),
+    ("query_commits", "commits of a query's state", |m| &mut m.query_commits),
+    ("bases", "times that a query's whole state was written", |m| &mut m.bases),
     ("committed_records", "records made durable on the local disk", |m| &mut m.committed_records),
     ("committed_bytes", "compressed bytes made durable", |m| &mut m.committed_bytes),
     ("dropped_records", "records dropped by when_full", |m| &mut m.dropped_records),
@@ -120,6 +127,8 @@ const LEVELS: &[Row<Gauge>] = &[
     ("parked_lanes", "indices that wait for an operator or the cluster", |m| &mut m.parked_lanes),
     ("state_bytes", "bytes of a query's state in memory", |m| &mut m.state_bytes),
     ("groups", "groups in a query's state", |m| &mut m.groups),
+    ("commit_micros", "from the making of a query's last durable commit to its sync", |m| &mut m.commit_micros),
+    ("base_micros", "from the first to the last byte of a query's last whole state", |m| &mut m.base_micros),
     ("last_acknowledged_seconds", "unix time of the last acknowledgement", |m| &mut m.last_acknowledged_seconds),
 ];
 

@@ -1,5 +1,5 @@
 //! Many keys: bytes of state for each, what a run of all of them costs, how soon an agent that was killed goes on, and that
-//! every count is right.
+//! every count is right. Times of commits and of bases are those that the agent's own metrics tell.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -11,9 +11,54 @@ use e2e::endpoint::Endpoint;
 use e2e::seed::mix;
 use e2e::{process, wait};
 
-use crate::{Options, mb};
+use crate::{Options, mb, median};
 
 const LIMIT: Duration = Duration::from_secs(1800);
+/// The metrics are looked at so often: commits that are quicker are not all seen.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Times of commits and bases, as they are seen while one waits.
+#[derive(Default)]
+struct Times {
+    counts: [u64; 2],
+    commits: Vec<f64>,
+    bases: Vec<f64>,
+}
+
+impl Times {
+    /// Waits until `done`, looking at the metrics meanwhile.
+    fn watch(&mut self, agent: &Agent, what: &str, done: impl Fn(&Agent) -> bool) {
+        let mut looked = Instant::now();
+        wait::holds(what, LIMIT, || {
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                self.look(agent);
+            }
+            done(agent)
+        });
+        self.look(agent);
+    }
+
+    fn look(&mut self, agent: &Agent) {
+        let ctl = agent.ctl();
+        let names = [("query_commits_total", "commit_micros"), ("bases_total", "base_micros")];
+        for (n, (count, micros)) in names.into_iter().enumerate() {
+            let (Some(count), Some(micros)) = (ctl.try_metric(count), ctl.try_metric(micros)) else { continue };
+            if count > self.counts[n] {
+                if n == 0 { &mut self.commits } else { &mut self.bases }.push(micros as f64 / 1000.0);
+            }
+            self.counts[n] = count;
+        }
+    }
+
+    fn show(&self) -> String {
+        let one = |of: &[f64]| {
+            let worst = of.iter().copied().fold(0.0, f64::max);
+            format!("median {:.0} ms, worst {worst:.0} ms of {} seen", median(of.to_vec()), of.len())
+        };
+        format!("commits: {}; bases: {}", one(&self.commits), one(&self.bases))
+    }
+}
 
 /// Appends lines with the keys that `key` gives for `0..lines`.
 fn append(path: &Path, lines: u64, key: impl Fn(u64) -> u64) {
@@ -54,9 +99,10 @@ pub(crate) fn run(options: &Options) -> bool {
     let begin = Instant::now();
     agent.start_ready();
     let total = keys + keys / 5;
-    wait::holds("all is read", LIMIT, || agent.ctl().try_metric("read_records_total") == Some(total));
+    let mut times = Times::default();
+    times.watch(&agent, "all is read", |agent| agent.ctl().try_metric("read_records_total") == Some(total));
     let read = begin.elapsed();
-    wait::holds("all is delivered", LIMIT, || settled(&agent, total));
+    times.watch(&agent, "all is delivered", |agent| settled(agent, total));
     let (cpu, peak) = (process::cpu(agent.pid()).unwrap(), process::peak_resident(agent.pid()).unwrap());
     let (state, groups) = (agent.ctl().metric("state_bytes"), agent.ctl().metric("groups"));
     println!(
@@ -71,6 +117,7 @@ pub(crate) fn run(options: &Options) -> bool {
         state as f64 / groups as f64,
         mb(size(&room.data().join("segments"), ".seg"))
     );
+    println!("  {}", times.show());
     let mut clean = groups == keys;
 
     afterwards(&mut agent, &file, &room, keys, total);
@@ -114,11 +161,14 @@ fn afterwards(agent: &mut Agent, file: &std::path::Path, room: &Room, keys: u64,
     let begin = Instant::now();
     append(file, keys, |n| n);
     total += keys;
-    wait::holds("all keys are counted again", LIMIT, || settled(agent, total));
+    let mut times = Times::default();
+    times.watch(agent, "all keys are counted again", |agent| settled(agent, total));
     println!(
-        "  every key once more: {:.1} s, {:.1} MB of segments",
+        "  every key once more: {:.1} s, {:.1} MB of segments, peak {:.0} MB; {}",
         begin.elapsed().as_secs_f64(),
-        mb(size(&room.data().join("segments"), ".seg"))
+        mb(size(&room.data().join("segments"), ".seg")),
+        mb(process::peak_resident(agent.pid()).unwrap()),
+        times.show()
     );
     agent.kill();
     let ready = agent.start_ready();

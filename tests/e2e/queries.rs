@@ -354,3 +354,124 @@ fn a_bounded_run_whose_state_is_full_ends_and_says_so_and_goes_on_with_more_room
     let expected: BTreeMap<String, i64> = (0..120_000).map(|a| (a.to_string(), 1)).collect();
     assert!(counts(&endpoint, "n") == expected);
 }
+
+#[test]
+fn many_keys_without_a_cluster_are_counted_on_in_little_memory_and_delivered_over_a_kill() {
+    let (room, mut endpoint) = (Room::new(), Endpoint::start());
+    // Their documents would take more than 60 MB.
+    const KEYS: u64 = 240_000;
+    let lines: String = (0..KEYS).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+    let file = room.file("logs/app.json", &lines);
+    let query = script(
+        &room,
+        &endpoint.url(),
+        "a BIGINT",
+        "a BIGINT, n BIGINT, PRIMARY KEY (a) NOT ENFORCED",
+        "SELECT a, COUNT(*) FROM s GROUP BY a",
+    );
+    endpoint.down();
+    let mut agent = agent(&room, &query);
+    agent.start_ready();
+    let read = |agent: &Agent| agent.ctl().try_metric("read_records_total");
+    wait::holds("all is read", PATIENCE, || read(&agent) == Some(KEYS));
+    wait::holds("all is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(KEYS));
+    let bytes = agent.ctl().number("owed_bytes").unwrap();
+    assert!((1 << 20..48 << 20).contains(&bytes), "{bytes} bytes of documents wait");
+    agent.kill();
+    // Half of the keys again while nothing of the first time has arrived; then both are delivered.
+    let again: String = (0..KEYS / 2).map(|a| format!("{{\"a\":{a}}}\n")).collect();
+    std::fs::write(&file, lines + &again).unwrap();
+    agent.start_ready();
+    wait::holds("the rest is read", PATIENCE, || read(&agent) == Some(KEYS / 2));
+    endpoint.up();
+    wait::holds("nothing is owed", PATIENCE, || agent.ctl().number("owed_records") == Some(0));
+    agent.stop();
+    let expected: BTreeMap<String, i64> =
+        (0..KEYS).map(|a| (a.to_string(), if a < KEYS / 2 { 2 } else { 1 })).collect();
+    assert!(counts(&endpoint, "n") == expected);
+}
+
+#[test]
+fn an_id_that_chance_gives_is_given_once_over_kills() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let mut rng = Rng::for_test("an_id_that_chance_gives_is_given_once_over_kills");
+    let lines: String = (0..30_000).map(|n| format!("{{\"a\":{n}}}\n")).collect();
+    room.file("logs/app.json", lines);
+    let text = script(
+        &room,
+        &endpoint.url(),
+        "a INT",
+        "u STRING, a INT, r DOUBLE, PRIMARY KEY (u) NOT ENFORCED",
+        "SELECT u, a, r FROM (SELECT UUID() AS u, a, RAND() AS r FROM s) WHERE r < 2",
+    );
+    let mut agent = agent(&room, &text);
+    for _ in 0..5 {
+        agent.start();
+        std::thread::sleep(std::time::Duration::from_millis(rng.within(20, 400)));
+        agent.kill();
+    }
+    agent.once_well();
+    endpoint.documents(|documents| {
+        let mut seen = std::collections::BTreeSet::new();
+        for (id, document) in documents.of("counts") {
+            let row = document.json();
+            assert_eq!(row["u"], id);
+            assert!(seen.insert(row["a"].as_i64().unwrap()), "{row} is there twice");
+        }
+        assert_eq!(seen.len(), 30_000);
+    });
+}
+
+#[test]
+fn inserts_into_one_table_lose_no_row_and_one_insert_more_changes_no_id() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    room.file("logs/app.json", "{\"a\":1}\n{\"a\":2}\n");
+    let one = script(&room, &endpoint.url(), "a INT", "a INT", "SELECT a FROM s");
+    let ids = |text: &str| -> Vec<String> {
+        let job = room.file("counts.sql", text);
+        let output = Command::new(e2e::binaries::splashdam()).arg("try").arg(job).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter(|line| line.contains("_id")).map(str::to_owned).collect()
+    };
+    let alone = ids(&one);
+    let more = format!(
+        "{one}INSERT INTO t SELECT a + 10 FROM s;\n\
+         CREATE TABLE other (a INT) WITH ('connector' = 'elasticsearch-7', 'hosts' = '{}', 'index' = 'others');\n\
+         INSERT INTO other SELECT a FROM s;\n",
+        endpoint.url()
+    );
+    let several = ids(&more);
+    assert!(alone.len() == 2 && several.len() == 6, "{several:?}");
+    assert!(alone.iter().all(|id| several.contains(id)), "{alone:?} {several:?}");
+    let mut agent = agent(&room, &more);
+    agent.once_well();
+    let mut found: Vec<i64> =
+        endpoint.documents(|documents| documents.of("counts").map(|(_, d)| d.json()["a"].as_i64().unwrap()).collect());
+    found.sort_unstable();
+    assert_eq!(found, [1, 2, 11, 12]);
+    assert_eq!(endpoint.count("others"), 2);
+}
+
+#[test]
+fn a_script_takes_its_variables_from_the_command_line_and_an_unknown_one_is_named_with_its_line() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    room.file("logs/app.json", "{\"a\":1}\n{\"a\":2}\n");
+    let text = script(&room, &endpoint.url(), "a INT", "a INT", "SELECT a FROM s WHERE a > ${least}");
+    let job = room.file("counts.sql", text.replace("'counts'", "'${index}'"));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(e2e::binaries::splashdam());
+        command.arg("run").arg(&job).args(["--once", "--data-dir"]).arg(room.data()).args(arguments);
+        command.output().unwrap()
+    };
+    let refused = run(&["--var", "index=counts"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("counts.sql:3:") && said.contains("${least} has no value; give it with --var least=…"),
+        "{said}"
+    );
+    let output = run(&["--var", "index=counts", "--var", "least=1"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(counts(&endpoint, "a").into_values().collect::<Vec<_>>(), [2]);
+}

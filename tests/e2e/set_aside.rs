@@ -66,7 +66,9 @@ fn a_service_sets_a_job_aside_that_can_t_start_and_runs_the_others() {
     let status = ctl.status();
     let of = |id: &str| status["pipelines"].as_array().unwrap().iter().find(|p| p["id"] == id).unwrap();
     assert_eq!((&of("app")["state"], &of("counts")["state"]), (&"running".into(), &"failed".into()), "{status}");
-    assert!(of("counts")["why"].as_str().unwrap().contains(WHY), "{status}");
+    let why = of("counts")["why"].as_str().unwrap();
+    let advice = "Begin it anew with --begin-anew counts";
+    assert!(why.contains(WHY) && why.contains(advice) && !why.contains("--reset-state"), "{status}");
     assert_eq!((&status["health"], status["notes"].as_array().unwrap().len()), (&"degraded".into(), 0), "{status}");
     assert_eq!(healthz(&room.data().join("control.sock")), "HTTP/1.1 503 Service Unavailable");
     let shown = ctl.run(&["status"]);
@@ -103,6 +105,7 @@ fn a_run_of_several_files_goes_on_without_the_one_that_can_t_start_and_ends_with
     append(&room, "k.json", "{\"k\":\"a\",\"n\":8}\n");
     let output = agent.once();
     assert_eq!(output.status.code(), Some(5), "{}", agent.log());
+    assert!(agent.log().contains("Begin it anew with --reset-state"), "{}", agent.log());
     assert!(agent.log().contains(WHY) && agent.log().matches("job counts: ").count() == 1, "{}", agent.log());
     assert_eq!((endpoint.count("logs-app"), count(&endpoint)), (2, Some(1)));
     agent.start_ready();

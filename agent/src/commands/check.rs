@@ -11,7 +11,7 @@ use splashdam_api::words::plural;
 
 use super::{Exit, matches, summary};
 use crate::config::{self, Config, Found};
-use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, View};
+use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, Vars, View};
 use crate::plan::{JobPlan, SourcePlan};
 
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
@@ -19,10 +19,10 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const UNSEEN: &str = "/run/credentials/splashdam.service";
 
 /// 0 if all is well (warnings may be), else 1.
-pub(crate) fn check(files: &[PathBuf], config: &Path) -> Exit {
+pub(crate) fn check(files: &[PathBuf], config: &Path, vars: &Vars) -> Exit {
     let mut out = io::stdout().lock();
     let mut err = io::stderr().lock();
-    match check_into(files, config, &mut out, &mut err) {
+    match check_into(files, config, vars, &mut out, &mut err) {
         Ok(true) => Exit::Ok,
         // Nobody is left to tell when the output is closed.
         Ok(false) | Err(_) => Exit::Problems,
@@ -38,12 +38,18 @@ struct Examined {
 }
 
 /// Whether all is well.
-fn check_into(files: &[PathBuf], config: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<bool> {
+fn check_into(
+    files: &[PathBuf],
+    config: &Path,
+    vars: &Vars,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<bool> {
     let mut examined = Examined::default();
     if files.is_empty() {
         examined.service(config);
     } else {
-        examined.files(files);
+        examined.files(files, vars);
     }
     let Examined { jobs, others, mut problems } = examined;
     let good = || jobs.iter().filter_map(|job| Some((&job.file, job.plan.as_ref()?)));
@@ -89,7 +95,7 @@ impl Examined {
             }
             Err(_) => (OWN_VIEW.read)(file),
         };
-        self.service_as(path, View { env: &env, read: &read });
+        self.service_as(path, View { env: &env, read: &read, ..OWN_VIEW });
         let taken: Vec<String> = taken.into_inner().into_iter().collect();
         if !taken.is_empty() {
             let names = taken.join(", ");
@@ -111,7 +117,7 @@ impl Examined {
     }
 
     /// Jobs; the two other files that people have beside them are known by name.
-    fn files(&mut self, files: &[PathBuf]) {
+    fn files(&mut self, files: &[PathBuf], vars: &Vars) {
         let mut known: BTreeMap<PathBuf, (Datasources, bool)> = BTreeMap::new();
         for file in files {
             if file.file_name().is_some_and(|name| name == "splashdam.toml") {
@@ -136,7 +142,7 @@ impl Examined {
                 }
                 continue;
             }
-            let (plan, problems) = job::examine(file, datasources, OWN_VIEW);
+            let (plan, problems) = job::examine(file, datasources, View { vars, ..OWN_VIEW });
             self.problems.extend(problems);
             self.jobs.push(Found { file: file.clone(), plan });
         }
@@ -183,7 +189,7 @@ mod tests {
     fn run(folder: &Path, files: &[&str], config: &str) -> (bool, String, String) {
         let files: Vec<PathBuf> = files.iter().map(|name| folder.join(name)).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let well = check_into(&files, &folder.join(config), &mut out, &mut err).unwrap();
+        let well = check_into(&files, &folder.join(config), &Vars::new(), &mut out, &mut err).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap().replace(&folder.display().to_string(), "F");
         (well, text(out), text(err))
     }

@@ -7,11 +7,12 @@ use std::path::Path;
 use super::Exit;
 use super::run::{failed, one_job};
 use super::summary;
+use crate::job::Vars;
 use crate::plan::JobPlan;
 use crate::sql::explain::explain;
 
-pub(super) fn explain_job(path: &Path) -> Exit {
-    let job = match one_job(path) {
+pub(super) fn explain_job(path: &Path, vars: &Vars) -> Exit {
+    let job = match one_job(path, vars) {
         Ok(job) => job,
         Err(exit) => return exit,
     };

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::job::Vars;
 pub use exit::Exit;
 
 /// Ships log files to Elasticsearch: each line once, whatever happens.
@@ -57,6 +58,9 @@ enum Command {
         /// Let a job go on that has lost its positions: what its sources have is read under new ids
         #[arg(long, value_name = "JOB-ID")]
         begin_anew: Vec<String>,
+        /// What ${NAME} stands for in SQL jobs
+        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+        vars: Vec<(String, String)>,
     },
     /// Check jobs and configuration, and say everything that is wrong with them
     Check {
@@ -66,6 +70,9 @@ enum Command {
         /// The service's configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
         config: PathBuf,
+        /// What ${NAME} stands for in SQL jobs
+        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+        vars: Vec<(String, String)>,
     },
     /// Print the bulk items that a job would send; nothing is sent, no position is kept
     Try {
@@ -74,11 +81,17 @@ enum Command {
         /// At most so many items
         #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
+        /// What ${NAME} stands for in SQL jobs
+        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+        vars: Vec<(String, String)>,
     },
     /// Show what a SQL job means: its plan, what it reads, the keys of its state, where its rows go
     Explain {
         #[arg(value_name = "JOB")]
         job: PathBuf,
+        /// What ${NAME} stands for in SQL jobs
+        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+        vars: Vec<(String, String)>,
     },
     /// Run as a service, with the jobs of its configuration
     Serve {
@@ -99,21 +112,35 @@ const STOP_WITHIN: Duration = Duration::from_millis(4500);
 #[must_use]
 pub fn main(arguments: Arguments) -> Exit {
     match arguments.command {
-        Command::Run { jobs, data_dir, once, reset_state, begin_anew } => {
-            run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew })
+        Command::Run { jobs, data_dir, once, reset_state, begin_anew, vars } => {
+            run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew, vars: all(vars) })
         }
-        Command::Check { files, config } => check::check(&files, &config),
-        Command::Try { job, limit } => match runtime() {
+        Command::Check { files, config, vars } => check::check(&files, &config, &all(vars)),
+        Command::Try { job, limit, vars } => match runtime() {
             Ok(runtime) => {
                 let _inside = runtime.enter();
-                try_job::try_job(&job, limit)
+                try_job::try_job(&job, limit, &all(vars))
             }
             Err(error) => run::failed(&error),
         },
-        Command::Explain { job } => explain::explain_job(&job),
+        Command::Explain { job, vars } => explain::explain_job(&job, &all(vars)),
         Command::Serve { config, begin_anew } => serve::serve(&config, begin_anew),
         Command::Demo(arguments) => show(&arguments),
     }
+}
+
+/// `NAME=VALUE`.
+fn variable(text: &str) -> Result<(String, String), String> {
+    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && name.chars().all(word) => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE; a name is letters, digits and _ . -".to_owned()),
+    }
+}
+
+/// By name; of two the later one holds.
+fn all(vars: Vec<(String, String)>) -> Vars {
+    vars.into_iter().collect()
 }
 
 fn show(arguments: &demo::Args) -> Exit {

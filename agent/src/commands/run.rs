@@ -10,7 +10,7 @@ use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
-use crate::job::Problems;
+use crate::job::{Problems, Vars};
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
@@ -25,12 +25,13 @@ pub(super) struct How {
     pub(super) once: bool,
     pub(super) reset_state: bool,
     pub(super) begin_anew: Vec<String>,
+    pub(super) vars: Vars,
 }
 
 pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exit {
-    let How { once, reset_state, begin_anew } = how;
+    let How { once, reset_state, begin_anew, vars } = how;
     log::to_stderr(LogLevel::Info);
-    let jobs = match config::load_files(files) {
+    let jobs = match config::load_files(files, &vars) {
         Ok((jobs, warnings)) => {
             complain_of(&warnings);
             jobs
@@ -46,7 +47,15 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
     };
     // What is said of it is to be found from elsewhere, too.
     let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
-    let settings = Settings { data_dir, durability: Durability::Group, agent_id: None, once, reset_state, begin_anew };
+    let settings = Settings {
+        data_dir,
+        durability: Durability::Group,
+        agent_id: None,
+        once,
+        reset_state,
+        service: false,
+        begin_anew,
+    };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -214,8 +223,8 @@ pub(super) fn failed(error: &dyn std::fmt::Display) -> Exit {
 }
 
 /// The job of a file, and what is worth a warning said; or the exit code of a command that can't go on.
-pub(super) fn one_job(path: &Path) -> Result<JobPlan, Exit> {
-    match config::load_files(&[path.to_owned()]) {
+pub(super) fn one_job(path: &Path, vars: &Vars) -> Result<JobPlan, Exit> {
+    match config::load_files(&[path.to_owned()], vars) {
         Ok((mut jobs, warnings)) if jobs.len() == 1 => {
             complain_of(&warnings);
             Ok(jobs.remove(0))

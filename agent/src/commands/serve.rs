@@ -66,6 +66,7 @@ async fn service(path: &Path, config: &Config, plans: Vec<JobPlan>, begin_anew: 
         agent_id: config.agent_id.clone(),
         once: false,
         reset_state: false,
+        service: true,
         begin_anew,
     };
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {

@@ -11,6 +11,7 @@ use super::try_query;
 use super::{Exit, matches};
 use crate::config::LogLevel;
 use crate::encode::Scratch;
+use crate::job::Vars;
 use crate::log;
 use crate::metrics::PipelineMetrics;
 use crate::pipeline::{Codec, Rendered, Untimed, host_name};
@@ -22,9 +23,9 @@ use crate::source::{Reader, Source};
 pub(super) const AGENT: &str = "AGENT";
 const LOOK_BYTES: usize = 256 << 10;
 
-pub(super) fn try_job(path: &Path, limit: u64) -> Exit {
+pub(super) fn try_job(path: &Path, limit: u64, vars: &Vars) -> Exit {
     log::to_stderr(LogLevel::Warn);
-    let plan = match one_job(path) {
+    let plan = match one_job(path, vars) {
         Ok(JobPlan::Ship(plan)) => plan,
         Ok(JobPlan::Query(plan)) => return try_query::try_script(&plan, limit),
         Err(exit) => return exit,

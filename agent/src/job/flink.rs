@@ -51,7 +51,7 @@ pub(crate) fn parse(
     if !is_id(stem) {
         report.whole("the file's name can't be the job's id, which is 1 to 64 of the letters A-Z a-z, digits and . _ -; rename it");
     }
-    let script = match front::parse(text, &|_| None) {
+    let script = match front::parse(text, &|name| outside.vars.get(name).cloned()) {
         Ok(script) => script,
         Err(errors) => {
             errors.into_iter().for_each(|error| report.sql(error));

@@ -23,6 +23,7 @@ mod tests;
 mod values;
 mod variables;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -42,16 +43,24 @@ const LONGEST_FILE: u64 = 1 << 20;
 pub(crate) struct View<'a> {
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     pub(crate) read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    /// What `${name}` stands for in scripts.
+    pub(crate) vars: &'a Vars,
 }
 
+/// Values of `${name}` by name.
+pub(crate) type Vars = BTreeMap<String, String>;
+
+static NO_VARS: Vars = Vars::new();
+
 /// As this process sees it.
-pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_file };
+pub(crate) const OWN_VIEW: View<'static> = View { env: &read_env, read: &read_file, vars: &NO_VARS };
 
 /// The plan of a job file with the named connections of the `datasources.toml` beside it, and all that is wrong or
 /// worth a warning. Warnings alone don't refuse a job.
-pub(crate) fn load(path: &Path) -> (Option<JobPlan>, Problems) {
-    let (datasources, mut problems) = Datasources::load(&Datasources::beside(path), OWN_VIEW);
-    let (plan, more) = examine(path, &datasources, OWN_VIEW);
+pub(crate) fn load(path: &Path, vars: &Vars) -> (Option<JobPlan>, Problems) {
+    let view = View { vars, ..OWN_VIEW };
+    let (datasources, mut problems) = Datasources::load(&Datasources::beside(path), view);
+    let (plan, more) = examine(path, &datasources, view);
     problems.extend(more);
     (plan.filter(|_| !problems.has_errors()), problems)
 }
@@ -121,7 +130,7 @@ pub(crate) fn with_file<T>(
         return Err(refusal("is no regular file".to_owned()));
     }
     let text = read_file(&whole).map_err(|e| refusal(format!("can't be read: {e}")))?;
-    let outside = Outside { folder, env: view.env, read: view.read, exposed: is_exposed(&whole) };
+    let outside = Outside { folder, env: view.env, read: view.read, vars: view.vars, exposed: is_exposed(&whole) };
     Ok(parse(&text, &outside))
 }
 

@@ -9,6 +9,8 @@ pub(crate) struct Outside<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     pub(crate) read: &'a dyn Fn(&Path) -> std::io::Result<String>,
+    /// What `${name}` stands for in scripts.
+    pub(crate) vars: &'a super::Vars,
     /// The file can be read by every user of the machine, so a password has no place in it.
     pub(crate) exposed: bool,
 }

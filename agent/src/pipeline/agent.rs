@@ -15,7 +15,6 @@ use splashdam_api as api;
 use super::build::Site;
 use super::codec::Pool;
 use super::query_outputs::Sinks;
-use super::query_stage::QueryError;
 use super::reload::Reloads;
 use super::roster::{Roster, Shown};
 use super::running::Running;
@@ -40,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) once: bool,
     /// Queries begin anew, with their state and positions forgotten.
     pub(crate) reset_state: bool,
+    /// It runs until it is told to end: advice names `--begin-anew JOB-ID`, since `--reset-state` is only of `run`.
+    pub(crate) service: bool,
     /// Jobs that go on although they have lost their positions, or their state fits no more.
     pub(crate) begin_anew: Vec<String>,
 }
@@ -50,8 +51,8 @@ pub(crate) enum StartError {
     Store(#[from] StoreError),
     #[error("job {job}: {error}")]
     Source { job: String, error: SourceError },
-    #[error("job {job}: {error}")]
-    Query { job: String, error: Box<QueryError> },
+    #[error("job {job}: {said}")]
+    Query { job: String, said: String },
     #[error("what is remembered of the cluster of job {job} can't be read: {error}")]
     Remembered { job: String, error: std::io::Error },
     #[error("--begin-anew {0}: there is no such job")]
@@ -65,7 +66,7 @@ impl StartError {
     pub(super) fn of_one_job(self) -> Result<String, StartError> {
         match self {
             StartError::Source { error, .. } => Ok(error.to_string()),
-            StartError::Query { error, .. } => Ok(error.to_string()),
+            StartError::Query { said, .. } => Ok(said),
             StartError::Remembered { .. } => Ok(self.to_string()),
             StartError::Store(_) | StartError::NoJob(_) | StartError::Thread(_) => Err(self),
         }
@@ -252,7 +253,7 @@ impl Agent {
             sum.read += p.signals.read.load(Ordering::Relaxed);
             sum.total += p.signals.total.load(Ordering::Relaxed);
             sum.records += p.metrics.read_records.get();
-            sum.owed += p.lanes().iter().map(|lane| lane.items).sum::<u64>();
+            sum.owed += p.owed_records();
             sum.acknowledged += p.metrics.acknowledged_records.get();
             sum.dead_letters += p.metrics.dead_letters.get();
             sum.late += p.metrics.late_rows.get();
@@ -292,8 +293,7 @@ impl Agent {
     /// Prometheus text.
     pub(crate) fn metrics_text(&self) -> String {
         for running in &self.roster.now().running {
-            let lanes = running.lanes();
-            running.metrics.owed_records.set(lanes.iter().map(|l| l.items as i64).sum());
+            running.metrics.owed_records.set(running.owed_records() as i64);
             running.metrics.owed_bytes.set(running.owed_bytes() as i64);
             let kept = running.door.counters(); // since the data directory was made
             raise(&running.metrics.dropped_records, kept.dropped_items);

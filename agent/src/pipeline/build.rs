@@ -72,6 +72,12 @@ impl Site<'_> {
         }
     }
 
+    /// What is wrong with a query, with the advice for this way of running it.
+    fn advised(&self, error: &QueryError, job: &str) -> String {
+        let said = error.to_string();
+        if self.settings.service { said.replace("--reset-state", &format!("--begin-anew {job}")) } else { said }
+    }
+
     fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
         door.reclaim();
@@ -96,7 +102,8 @@ impl Site<'_> {
     }
 
     fn query(&self, plan: &QueryPlan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
-        let refused = |error: QueryError| StartError::Query { job: plan.id.clone(), error: Box::new(error) };
+        let refused =
+            |error: QueryError| StartError::Query { said: self.advised(&error, &plan.id), job: plan.id.clone() };
         let door = self.store.pipeline(&plan.id, &plan.buffer)?;
         door.reclaim();
         if self.settings.reset_state || self.settings.begin_anew.contains(&plan.id) {

@@ -95,7 +95,7 @@ struct Running {
     /// Batches with the workers, oldest first.
     waiting: VecDeque<Waiting>,
     /// Commits that are not durable yet, oldest first.
-    receipts: VecDeque<Committed>,
+    receipts: VecDeque<(Receipt, Committed)>,
     allowance: Allowance,
     arrivals: Arrivals,
     notices: Notices,
@@ -105,9 +105,10 @@ struct Running {
 
 /// A commit that is not durable yet.
 struct Committed {
-    receipt: Receipt,
     /// The query's step, if it has a state.
     step: u64,
+    /// When its making began.
+    begun: Instant,
     /// What standard output is told once nothing can take it back.
     printed: Vec<u8>,
     /// Of the source, if it wants to know what becomes of them.
@@ -264,7 +265,8 @@ impl Running {
         if let Some(due) = self.gathered.due(self.ingest.linger) {
             until = until.min(due);
         }
-        let owed = !self.receipts.is_empty() || self.arrivals.some();
+        let left = self.ingest.query.as_ref().is_some_and(|stage| stage.upserts().left() > 0);
+        let owed = !self.receipts.is_empty() || self.arrivals.some() || left;
         if !room || owed || self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             until = until.min(now + ROOM_LOOK);
         }
@@ -330,13 +332,14 @@ impl Running {
         let mut rows = beside.rows;
         rows.extend(self.ingest.versions.row());
         let commit = Commit { members: ready.members, rows, dead: ready.dead };
-        self.hand_in(commit, 0, ready.printed)
+        self.hand_in(commit, (0, Instant::now()), ready.printed)
     }
 
-    fn hand_in(&mut self, commit: Commit, step: u64, printed: Vec<u8>) -> Result<(), IngestError> {
+    fn hand_in(&mut self, commit: Commit, step: (u64, Instant), printed: Vec<u8>) -> Result<(), IngestError> {
         let rows = self.arrivals.of(&commit.rows);
         let receipt = self.ingest.door.commit(commit)?;
-        self.receipts.push_back(Committed { receipt, step, printed, rows });
+        let (step, begun) = step;
+        self.receipts.push_back((receipt, Committed { step, begun, printed, rows }));
         Ok(())
     }
 
@@ -352,19 +355,19 @@ impl Running {
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
         let Stepped { commit, step, printed } = stage.step(now)?;
-        self.hand_in(commit, step, printed)
+        self.hand_in(commit, (step, now), printed)
     }
 
     fn look_at_receipts(&mut self) -> Result<(), IngestError> {
         use tokio::sync::oneshot::error::TryRecvError;
-        while let Some(commit) = self.receipts.front_mut() {
-            match commit.receipt.try_recv() {
+        while let Some((receipt, _)) = self.receipts.front_mut() {
+            match receipt.try_recv() {
                 Ok(durable) => durable?,
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Closed) => return Err(StoreError::Stopped.into()),
             }
-            if let Some(Committed { step, printed, rows, .. }) = self.receipts.pop_front() {
-                self.durable(step, &printed, rows)?;
+            if let Some((_, commit)) = self.receipts.pop_front() {
+                self.durable(commit)?;
             }
         }
         self.arrivals.look(self.delivered(), &mut self.ingest.source, &self.ingest.door, Instant::now());
@@ -376,11 +379,12 @@ impl Running {
         self.ingest.query.as_ref().map(|stage| stage.upserts().delivered())
     }
 
-    fn durable(&mut self, step: u64, printed: &[u8], rows: Vec<Row>) -> Result<(), IngestError> {
-        print(printed);
+    fn durable(&mut self, commit: Committed) -> Result<(), IngestError> {
+        let Committed { step, begun, printed, rows } = commit;
+        print(&printed);
         self.arrivals.durable(rows, step, &mut self.ingest.source, &self.ingest.door);
         match &mut self.ingest.query {
-            Some(stage) => Ok(stage.durable(step)?),
+            Some(stage) => Ok(stage.durable(step, begun)?),
             None => Ok(()),
         }
     }
@@ -444,9 +448,9 @@ impl Running {
         if self.ingest.query.as_ref().is_some_and(|stage| stage.pending()) {
             self.commit_step(Instant::now())?;
         }
-        while let Some(Committed { receipt, step, printed, rows }) = self.receipts.pop_front() {
+        while let Some((receipt, commit)) = self.receipts.pop_front() {
             store::wait(receipt)?;
-            self.durable(step, &printed, rows)?;
+            self.durable(commit)?;
         }
         self.notices.passed_over(Instant::now());
         self.tell();
@@ -460,6 +464,10 @@ impl Running {
                 return self.drain();
             }
             self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
+            if stage.wants_walk() && self.receipts.is_empty() {
+                self.commit_step(Instant::now())?;
+            }
+            self.look_at_receipts()?;
             self.ingest.source.wait(Instant::now() + REST_LOOK);
         }
         Ok(())

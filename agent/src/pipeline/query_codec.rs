@@ -111,7 +111,7 @@ impl QueryCodec {
             ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, now)));
             changes.extend(result.changes);
         }
-        ready.add(self.outputs.encode(&changes, version, now, scratch)?);
+        ready.add(self.outputs.encode(&changes, version, now, u64::MAX, scratch)?);
         Ok(())
     }
 

@@ -4,12 +4,13 @@
 //! owed, in memory, since the state can make it again. Does not decide when.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::upserts::Document;
 use crate::encode::{RowEncoder, Scratch};
-use crate::plan::{QueryPlan, SinkTarget};
+use crate::plan::{QueryPlan, RowIndex, SinkPlan, SinkTarget};
 use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
 use crate::sql::plan::{Changelog, NodeKind, Query};
 use crate::store::Lane;
@@ -84,6 +85,10 @@ pub(super) struct Ready {
     /// What is written to standard output when the commit is durable.
     pub(super) printed: Vec<u8>,
     pub(super) rows: u64,
+    /// Rows whose newest documents there was no room for.
+    pub(super) left: u64,
+    /// What `documents` take in memory.
+    pub(super) bytes: u64,
 }
 
 impl Ready {
@@ -94,15 +99,18 @@ impl Ready {
         self.dead.append(&mut other.dead);
         self.printed.append(&mut other.printed);
         self.rows += other.rows;
+        self.left += other.left;
+        self.bytes += other.bytes;
     }
 }
 
 impl Outputs {
     pub(super) fn new(plan: &QueryPlan, agent: &str) -> Outputs {
         let mut outputs = Vec::new();
+        let mut named = Named::default();
         for output in &plan.query.outputs {
             let Some(sink) = plan.sinks.iter().find(|sink| sink.table == output.table) else { continue };
-            let name = (plan.query.outputs.len() > 1).then_some(output.name.as_str());
+            let name = named.of(sink, &output.name);
             let changes = plan.query.nodes.get(output.input).map(|node| &node.changes);
             outputs.push(Output {
                 target: match &sink.target {
@@ -111,14 +119,15 @@ impl Outputs {
                     SinkTarget::Blackhole => Target::Blackhole,
                 },
                 prefix: lane_prefix(&sink.name),
-                encoder: RowEncoder::new(&plan.id, agent, name, &sink.rows),
+                encoder: RowEncoder::new(&plan.id, agent, name.as_deref(), &sink.rows),
                 newest: matches!(changes, Some(Changelog::Upsert(_))) && !is_windowed(&plan.query, output.input),
             });
         }
         Outputs { outputs, job: plan.id.clone() }
     }
 
-    /// Makes changes ready. Their versions are `version` and as many after it as there are rows.
+    /// Makes changes ready. Their versions are `version` and as many after it as there are rows. `room`: the bytes that
+    /// newest documents may take.
     ///
     /// # Errors
     /// Only what compressing into memory can fail with.
@@ -127,6 +136,7 @@ impl Outputs {
         changes: &[Changes],
         version: u64,
         now: Timestamp,
+        room: u64,
         scratch: &mut Scratch,
     ) -> io::Result<Ready> {
         let mut ready = Ready::default();
@@ -136,7 +146,7 @@ impl Outputs {
             match output.target {
                 Target::Elasticsearch if output.newest => {
                     for changes in ours {
-                        self.documents(output, changes, from, now, &mut ready);
+                        self.documents(output, changes, (from, room), now, &mut ready);
                         from += changes.batch.rows as u64;
                     }
                 }
@@ -159,19 +169,37 @@ impl Outputs {
         Ok(ready)
     }
 
-    fn documents(&self, output: &Output, changes: &Changes, version: u64, now: Timestamp, ready: &mut Ready) {
+    fn documents(&self, output: &Output, changes: &Changes, of: (u64, u64), now: Timestamp, ready: &mut Ready) {
+        let (version, room) = of;
+        // All rows of most outputs go to one index.
+        let mut lane: Option<(Arc<str>, Arc<str>)> = None;
         for row in 0..changes.batch.rows {
+            if ready.bytes > room {
+                ready.left += (changes.batch.rows - row) as u64;
+                return;
+            }
             ready.rows += 1;
             match output.encoder.item(changes, row, version + row as u64, now, &mut 0) {
                 Ok(item) => {
                     let mut lines = item.action;
+                    let document = item.document.as_deref();
+                    lines.reserve_exact(1 + document.map_or(0, |document| document.len() + 1));
                     lines.push(b'\n');
-                    if let Some(document) = &item.document {
+                    if let Some(document) = document {
                         lines.extend_from_slice(document);
                         lines.push(b'\n');
                     }
-                    let index = format!("{}{}", output.prefix, item.index).into();
-                    ready.documents.push(Document { index, id: item.id, item: lines.into() });
+                    let index = match &lane {
+                        Some((index, lane)) if **index == *item.index => lane.clone(),
+                        _ => {
+                            let name: Arc<str> = format!("{}{}", output.prefix, item.index).into();
+                            lane = Some((item.index, name.clone()));
+                            name
+                        }
+                    };
+                    let document = Document { index, id: item.id, item: lines.into() };
+                    ready.bytes += document.bytes();
+                    ready.documents.push(document);
                 }
                 Err(reason) => {
                     let document = output.encoder.shown(changes, row);
@@ -214,6 +242,43 @@ impl Outputs {
             document: document.into_bytes(),
             at_ms: now.0,
         }
+    }
+}
+
+/// What tells the ids of outputs apart that may write to one index, so that an INSERT more changes no id of those before.
+#[derive(Default)]
+struct Named<'p> {
+    known: Vec<(&'p RowIndex, Option<String>)>,
+}
+
+impl<'p> Named<'p> {
+    /// Nothing for the first one that writes to an index, the table's name for another, with a number if it has that, too.
+    fn of(&mut self, sink: &'p SinkPlan, table: &str) -> Option<String> {
+        if !matches!(sink.target, SinkTarget::Elasticsearch(_)) {
+            return None;
+        }
+        let index = &sink.rows.index;
+        let beside: Vec<&Option<String>> =
+            self.known.iter().filter(|(known, _)| may_meet(known, index)).map(|(_, name)| name).collect();
+        let names = std::iter::once(table.to_owned()).chain((2..).map(|n| format!("{table}:{n}")));
+        let name = names.map(Some).find(|name| !beside.contains(&name)).filter(|_| !beside.is_empty()).flatten();
+        self.known.push((index, name.clone()));
+        name
+    }
+}
+
+/// Two outputs may have rows for one index.
+fn may_meet(one: &RowIndex, other: &RowIndex) -> bool {
+    let begins = |template: &RowIndex, name: &str| match template {
+        RowIndex::Literal(index) => index == name,
+        RowIndex::Template { prefix, fallback, .. } => name.starts_with(prefix.as_str()) || fallback == name,
+    };
+    match (one, other) {
+        (RowIndex::Literal(name), template) | (template, RowIndex::Literal(name)) => begins(template, name),
+        (
+            RowIndex::Template { prefix: a, fallback: one, .. },
+            RowIndex::Template { prefix: b, fallback: other, .. },
+        ) => a.starts_with(b.as_str()) || b.starts_with(a.as_str()) || one == other,
     }
 }
 

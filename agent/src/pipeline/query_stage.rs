@@ -15,7 +15,7 @@ use super::places::Places;
 use super::query_codec::context;
 use super::query_outputs::{Outputs, Ready};
 use super::state_log::{Found, Marks, StateError, StateLog};
-use super::upserts::Upserts;
+use super::upserts::{self, Upserts};
 use super::versions;
 use crate::encode::Scratch;
 use crate::metrics::PipelineMetrics;
@@ -98,6 +98,10 @@ pub(super) struct QueryStage {
     /// Sources that have nothing more, which the engine has not been told.
     finished: Vec<SourceId>,
     base: Option<Cursor>,
+    /// When its writing began.
+    base_begun: Instant,
+    /// How far the state has been walked through for what is owed.
+    walk: Cursor,
     /// The step with which a base was finished.
     base_ends: Option<u64>,
     /// What the last link says, and the last step that had documents to deliver.
@@ -135,7 +139,8 @@ impl QueryStage {
         }
         let marks = found.map_or_else(Marks::default, |found: Found| found.marks);
         let level = plan.sinks.iter().map(|sink| sink.rows.compression).max().unwrap_or(1);
-        let upserts = Arc::new(Upserts::new(level, marks.delivered, marks.clock));
+        let room = upserts::MEMORY.min(plan.buffer.max_bytes / 2);
+        let upserts = Arc::new(Upserts::new(level, room, marks.delivered, marks.clock));
         let set = plan.query.settings.idle_timeout;
         let mut stage = QueryStage {
             engine,
@@ -159,29 +164,42 @@ impl QueryStage {
             seen: HashMap::new(),
             finished: Vec::new(),
             base: None,
+            base_begun: Instant::now(),
+            walk: Cursor::default(),
             base_ends: None,
             written: marks,
             content: marks.step,
         };
-        stage.owe_again(marks)?;
+        // What was changed after the last step known as delivered.
+        if marks.delivered < marks.step {
+            stage.upserts.leave(marks.delivered + 1, 0);
+            stage.owe_again(Timestamp::now())?;
+            stage.upserts.durable(marks.step);
+        }
         // Who held the watermark when the last process ended may have nothing more to say.
         let now = Instant::now();
         stage.seen.extend(stage.engine.active().map(|source| (source, (now, false))));
         Ok(stage)
     }
 
-    /// Rows that were changed after the last step known as delivered are owed again.
-    fn owe_again(&mut self, marks: Marks) -> io::Result<()> {
-        let now = Timestamp::now();
-        let mut cx = context(now, &self.zone);
-        let mut cursor = Cursor::default();
-        while let Some(changes) = self.engine.undelivered(marks.delivered, &mut cursor, UNDELIVERED_ROWS, &mut cx) {
+    /// Rows that were left to the state are owed again, as many as there is room for: those of `self.step`, which
+    /// nothing has been added to.
+    fn owe_again(&mut self, at: Timestamp) -> io::Result<()> {
+        let mut cx = context(at, &self.zone);
+        while self.upserts.wants_walk()
+            && let Some(after) = self.upserts.walk()
+        {
+            let Some(changes) = self.engine.undelivered(after, &mut self.walk, UNDELIVERED_ROWS, &mut cx) else {
+                self.walk = Cursor::default();
+                self.upserts.walked();
+                return Ok(());
+            };
             let rows: usize = changes.iter().map(|changes| changes.batch.rows).sum();
-            let version = self.upserts.clock().draw(micros(now), rows as u64);
-            let ready = self.outputs.encode(&changes, version, now, &mut self.scratch)?;
-            self.upserts.committed(marks.delivered + 1, ready.documents);
+            let version = self.upserts.clock().draw(micros(at), rows as u64);
+            let ready = self.outputs.encode(&changes, version, at, u64::MAX, &mut self.scratch)?;
+            self.ready.dead.extend(ready.dead);
+            self.upserts.again(self.step, ready.documents);
         }
-        self.upserts.durable(marks.step);
         Ok(())
     }
 
@@ -221,7 +239,12 @@ impl QueryStage {
     /// `under_way`: commits that are not durable yet. A base waits for those.
     pub(super) fn due(&self, now: Instant, waiting: bool, under_way: usize) -> bool {
         let soon = now.duration_since(self.last_step) >= STEP_EVERY || !waiting || self.applied >= STEP_ROWS;
-        (self.changed && soon) || (self.base.is_some() && under_way < COMMITS_UNDER_WAY)
+        (self.changed && soon) || ((self.base.is_some() || self.wants_walk()) && under_way < COMMITS_UNDER_WAY)
+    }
+
+    /// Rows were left to the state, and now there is room for some.
+    pub(super) fn wants_walk(&self) -> bool {
+        self.upserts.wants_walk()
     }
 
     /// Lets time pass for the engine, if it is time for that.
@@ -294,18 +317,23 @@ impl QueryStage {
         let rows: usize = result.changes.iter().map(|changes| changes.batch.rows).sum();
         let version = self.upserts.clock().draw(micros(at), rows as u64);
         let mut ready = std::mem::take(&mut self.ready);
-        ready.add(self.outputs.encode(&result.changes, version, at, &mut self.scratch)?);
+        ready.add(self.outputs.encode(&result.changes, version, at, self.upserts.room(), &mut self.scratch)?);
+        if !ready.documents.is_empty() || ready.left > 0 {
+            self.content = self.step;
+        }
+        self.upserts.committed(self.step, std::mem::take(&mut ready.documents));
+        if ready.left > 0 {
+            self.upserts.leave(self.step, ready.left);
+        }
+        self.owe_again(at)?;
+        ready.add(std::mem::take(&mut self.ready));
         ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
         self.metrics.late_rows.inc_by(result.counts.late);
         self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
         let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock().mark() };
-        let Ready { mut members, documents, dead, printed, .. } = ready;
+        let Ready { mut members, dead, printed, .. } = ready;
         members.push(self.log.changes(marks, &result.delta));
         self.write_base(marks, &mut members);
-        if !documents.is_empty() {
-            self.content = self.step;
-        }
-        self.upserts.committed(self.step, documents);
         self.count(&dead, &members);
         let mut rows: Vec<Row> = self.rows.drain().map(|(key, value)| Row { key, value }).collect();
         rows.push(versions::step_row(self.step));
@@ -325,6 +353,7 @@ impl QueryStage {
     fn write_base(&mut self, marks: Marks, members: &mut Vec<crate::record::Member>) {
         if self.base.is_none() && self.base_ends.is_none() && self.log.wants_base() {
             self.base = Some(Cursor::default());
+            self.base_begun = Instant::now();
         }
         let Some(cursor) = &mut self.base else { return };
         match self.engine.base(cursor, BASE_PIECE) {
@@ -336,15 +365,19 @@ impl QueryStage {
         }
     }
 
-    /// All steps up to this one are durable.
+    /// All steps up to this one, which was begun then, are durable.
     ///
     /// # Errors
     /// If the store has stopped.
-    pub(super) fn durable(&mut self, step: u64) -> Result<(), StoreError> {
+    pub(super) fn durable(&mut self, step: u64, begun: Instant) -> Result<(), StoreError> {
         self.upserts.durable(step);
+        self.metrics.query_commits.inc();
+        self.metrics.commit_micros.set(begun.elapsed().as_micros() as i64);
         if self.base_ends.is_some_and(|ends| ends <= step) {
             self.base_ends = None;
             self.log.base_is_durable()?;
+            self.metrics.bases.inc();
+            self.metrics.base_micros.set(self.base_begun.elapsed().as_micros() as i64);
         }
         Ok(())
     }

@@ -110,6 +110,16 @@ impl Running {
         self.door.lanes().into_iter().chain(upserts).collect()
     }
 
+    /// Documents that are owed.
+    pub(super) fn owed_records(&self) -> u64 {
+        self.lanes().iter().map(|lane| lane.items).sum::<u64>() + self.left()
+    }
+
+    /// Documents that are owed and are only in the state.
+    fn left(&self) -> u64 {
+        self.upserts.as_ref().map_or(0, |upserts| upserts.left())
+    }
+
     /// What is owed to sinks that the script has no more, with their names.
     pub(super) fn held(&self) -> Vec<(String, store::Lane)> {
         self.lanes().into_iter().filter_map(|lane| Some((self.sinks.gone(&lane.index)?, lane))).collect()
@@ -117,7 +127,7 @@ impl Running {
 
     /// Nothing is owed to a sink that there is.
     pub(super) fn delivers_all(&self) -> bool {
-        !self.sinks.any_owed(&self.lanes())
+        self.left() == 0 && !self.sinks.any_owed(&self.lanes())
     }
 
     pub(super) fn owed_bytes(&self) -> u64 {

@@ -15,7 +15,7 @@ use crate::store::{self, Room};
 pub(super) fn status(running: &Running) -> PipelineStatus {
     let metrics = &running.metrics;
     let (dead_letters, dead_letter_bytes) = running.door.dead_letter_count();
-    let owed_records = running.lanes().iter().map(|lane| lane.items).sum();
+    let owed_records = running.owed_records();
     let delivery = together(running);
     let (state, why) = state(running, &delivery, owed_records);
     let all = delivery.parked.as_ref().map(|parked| shown("*", parked));

@@ -73,7 +73,8 @@ pub(crate) fn try_query(
     let mut cx = context(now, zone);
     engine.finish(&mut cx);
     let result = engine.step(1, &mut cx);
-    let mut ready = outputs.encode(&result.changes, 1, now, &mut scratch).map_err(|error| error.to_string())?;
+    let mut ready =
+        outputs.encode(&result.changes, 1, now, u64::MAX, &mut scratch).map_err(|error| error.to_string())?;
     ready.dead.extend(result.refused.iter().map(|row| outputs.refused(row, now)));
     hand_over(ready, &sinks, &mut take).map(drop)
 }

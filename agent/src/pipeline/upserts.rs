@@ -3,7 +3,8 @@
 //! The query's state is what is durable; this can be made from it again. Promises: a document is handed out only
 //! when the commit that made it is durable; of one document at most one version is in flight; a newer version takes
 //! the place of one that waits; [`Upserts::delivered`] never runs ahead of what has arrived. So a day without a
-//! cluster owes as many documents as there are keys.
+//! cluster owes as many documents as there are keys. What there is no room for is left to the state: only the step of
+//! the first such change is kept, and a walk through the state gives its rows again when there is room.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,8 @@ pub(super) const OURS: u64 = 1 << 63;
 const MEMBER_BYTES: usize = 2 << 20;
 /// What a document costs in memory beside its bytes.
 const OVERHEAD: u64 = 160;
+/// What documents may take in memory altogether, about.
+pub(super) const MEMORY: u64 = 32 << 20;
 
 /// One document as it is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +32,21 @@ pub(super) struct Document {
     pub(super) item: Box<[u8]>,
 }
 
+impl Document {
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> u64 {
+        self.item.len() as u64 + OVERHEAD
+    }
+}
+
 /// The documents that a pipeline's upsert streams owe. Shared by its two loops.
 #[derive(Debug)]
 pub(super) struct Upserts {
     state: Mutex<State>,
     /// gzip level.
     level: u32,
+    /// Bytes that may be taken, about.
+    most: u64,
     /// Counts what a sleeping sender wants to hear of.
     changes: tokio::sync::watch::Sender<u64>,
     clock: Arc<Clock>,
@@ -43,8 +55,12 @@ pub(super) struct Upserts {
 #[derive(Debug, Default)]
 struct State {
     lanes: BTreeMap<Arc<str>, Waiting>,
-    /// Steps that are committed but not durable yet, oldest first.
-    coming: VecDeque<(u64, Vec<Document>)>,
+    /// What is committed but not durable yet, oldest first.
+    coming: VecDeque<Coming>,
+    /// What a walk through the state is to give, and what came to that since it began.
+    left: Option<Left>,
+    later: Option<Left>,
+    walking: bool,
     /// Members that are handed out, by number.
     taken: HashMap<u64, Taken>,
     /// How many owed documents have their first undelivered change in this step.
@@ -55,6 +71,25 @@ struct State {
     members: u64,
 }
 
+/// Documents of one step.
+#[derive(Debug)]
+struct Coming {
+    /// They may leave when this step is durable.
+    step: u64,
+    /// Their first undelivered change is in this step.
+    first: u64,
+    documents: Vec<Document>,
+}
+
+/// Rows that are owed but are not here.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    /// All were changed in this step or later.
+    first: u64,
+    /// At most so many.
+    rows: u64,
+}
+
 /// The documents of one index that are not handed out, in the order in which their first change came.
 #[derive(Debug, Default)]
 struct Waiting {
@@ -62,6 +97,8 @@ struct Waiting {
     order: VecDeque<Box<str>>,
     /// Documents of which a version is handed out.
     out: HashSet<Box<str>>,
+    /// Of those, how many have changed since and wait, too. They are owed once.
+    both: usize,
     /// Of `documents`.
     bytes: u64,
 }
@@ -82,10 +119,10 @@ struct Taken {
 
 impl Upserts {
     /// `delivered`: the step up to which everything had arrived when the last process wrote it down.
-    pub(super) fn new(level: u32, delivered: u64, clock: ClockMark) -> Upserts {
+    pub(super) fn new(level: u32, most: u64, delivered: u64, clock: ClockMark) -> Upserts {
         let state = State { durable: delivered, ..State::default() };
         let (changes, clock) = (tokio::sync::watch::Sender::new(0), Arc::new(Clock::new(clock)));
-        Upserts { state: Mutex::new(state), level, changes, clock }
+        Upserts { state: Mutex::new(state), level, most, changes, clock }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -97,22 +134,65 @@ impl Upserts {
         self.clock.clone()
     }
 
+    /// Bytes of documents that there is room for.
+    pub(super) fn room(&self) -> u64 {
+        self.most.saturating_sub(self.state().bytes)
+    }
+
     /// A step has been committed; its documents wait until it is durable.
     pub(super) fn committed(&self, step: u64, documents: Vec<Document>) {
+        self.state().comes(Coming { step, first: step, documents });
+    }
+
+    /// For so many rows that a step changed there is no room.
+    pub(super) fn leave(&self, step: u64, rows: u64) {
         let mut state = self.state();
-        state.bytes += documents.iter().map(|d| d.item.len() as u64 + OVERHEAD).sum::<u64>();
-        if !documents.is_empty() {
-            *state.firsts.entry(step).or_default() += documents.len() as u64;
-        }
-        state.coming.push_back((step, documents));
+        let place = if state.walking { &mut state.later } else { &mut state.left };
+        let left = place.get_or_insert(Left { first: step, rows: 0 });
+        left.rows += rows;
+    }
+
+    /// A walk through the state is wanted, and there is room for what it gives.
+    pub(super) fn wants_walk(&self) -> bool {
+        let state = self.state();
+        state.left.is_some() && state.bytes <= self.most / 2
+    }
+
+    /// Begins a walk, or goes on with it: the rows are wanted that changed behind this step.
+    pub(super) fn walk(&self) -> Option<u64> {
+        let mut state = self.state();
+        let left = state.left?;
+        state.walking = true;
+        Some(left.first.saturating_sub(1))
+    }
+
+    /// A piece of what the walk gave, as the rows are in `step`.
+    pub(super) fn again(&self, step: u64, documents: Vec<Document>) {
+        let mut state = self.state();
+        let Some(left) = &mut state.left else { return };
+        left.rows = left.rows.saturating_sub(documents.len() as u64);
+        let first = left.first;
+        state.comes(Coming { step, first, documents });
+    }
+
+    /// The walk has seen the whole state.
+    pub(super) fn walked(&self) {
+        let mut state = self.state();
+        (state.walking, state.left) = (false, state.later.take());
+    }
+
+    /// Rows that are owed beside what `lanes` tells, at most.
+    pub(super) fn left(&self) -> u64 {
+        let state = self.state();
+        state.left.iter().chain(&state.later).map(|left| left.rows.max(1)).sum()
     }
 
     /// All steps up to this one are durable: their documents may leave.
     pub(super) fn durable(&self, step: u64) {
         let mut state = self.state();
-        while state.coming.front().is_some_and(|(coming, _)| *coming <= step) {
-            if let Some((step, documents)) = state.coming.pop_front() {
-                documents.into_iter().for_each(|document| state.add(step, document));
+        while state.coming.front().is_some_and(|coming| coming.step <= step) {
+            if let Some(Coming { first, documents, .. }) = state.coming.pop_front() {
+                documents.into_iter().for_each(|document| state.add(first, document));
             }
         }
         state.durable = state.durable.max(step);
@@ -123,7 +203,8 @@ impl Upserts {
     /// Everything that was changed in steps up to this one has arrived.
     pub(super) fn delivered(&self) -> u64 {
         let state = self.state();
-        state.firsts.keys().next().map_or(state.durable, |first| state.durable.min(first.saturating_sub(1)))
+        let first = state.firsts.keys().next().copied().into_iter().chain(state.left.map(|left| left.first)).min();
+        first.map_or(state.durable, |first| state.durable.min(first.saturating_sub(1)))
     }
 
     /// Bytes in memory.
@@ -135,9 +216,8 @@ impl Upserts {
         let state = self.state();
         let mut lanes: BTreeMap<&Arc<str>, (u64, u64)> = BTreeMap::new();
         for (index, waiting) in &state.lanes {
-            // A document that is out and has changed since is owed once.
-            let out = waiting.out.iter().filter(|id| !waiting.documents.contains_key(*id)).count();
-            lanes.insert(index, ((waiting.documents.len() + out) as u64, waiting.bytes));
+            let items = waiting.documents.len() + waiting.out.len() - waiting.both;
+            lanes.insert(index, (items as u64, waiting.bytes));
         }
         for taken in state.taken.values() {
             lanes.entry(&taken.index).or_default().1 += taken.body.len() as u64;
@@ -240,25 +320,37 @@ impl Upserts {
 }
 
 impl State {
+    fn comes(&mut self, coming: Coming) {
+        self.bytes += coming.documents.iter().map(Document::bytes).sum::<u64>();
+        if !coming.documents.is_empty() {
+            *self.firsts.entry(coming.first).or_default() += coming.documents.len() as u64;
+        }
+        self.coming.push_back(coming);
+    }
+
     /// A durable document: it takes the place of an older version that waits.
-    fn add(&mut self, step: u64, document: Document) {
+    fn add(&mut self, first: u64, document: Document) {
         let waiting = self.lanes.entry(document.index).or_default();
         if let Some(older) = waiting.documents.get_mut(&document.id) {
             self.bytes -= older.item.len() as u64 + OVERHEAD;
             waiting.bytes = waiting.bytes - older.item.len() as u64 + document.item.len() as u64;
             older.item = document.item;
-            release(&mut self.firsts, step); // the older one's first change counts for both
+            // The earlier first change counts for both.
+            release(&mut self.firsts, first.max(older.first));
+            older.first = first.min(older.first);
             return;
         }
         waiting.bytes += document.item.len() as u64;
+        waiting.both += usize::from(waiting.out.contains(&document.id));
         waiting.order.push_back(document.id.clone());
-        waiting.documents.insert(document.id, Entry { first: step, item: document.item });
+        waiting.documents.insert(document.id, Entry { first, item: document.item });
     }
 
     fn put_back(&mut self, index: &Arc<str>, id: Box<str>, entry: Entry) {
         let waiting = self.lanes.entry(index.clone()).or_default();
         waiting.out.remove(&id);
         if let Some(newer) = waiting.documents.get_mut(&id) {
+            waiting.both -= 1;
             self.bytes -= entry.item.len() as u64 + OVERHEAD;
             release(&mut self.firsts, newer.first);
             newer.first = entry.first;
@@ -274,6 +366,7 @@ impl State {
         release(&mut self.firsts, entry.first);
         if let Some(waiting) = self.lanes.get_mut(index) {
             waiting.out.remove(id);
+            waiting.both -= usize::from(waiting.documents.contains_key(id));
             if waiting.documents.is_empty() && waiting.out.is_empty() {
                 self.lanes.remove(index);
             }
@@ -309,7 +402,7 @@ mod tests {
 
     #[test]
     fn nothing_leaves_before_its_commit_is_durable() {
-        let upserts = Upserts::new(1, 0, ClockMark::default());
+        let upserts = Upserts::new(1, MEMORY, 0, ClockMark::default());
         upserts.committed(1, vec![document("a", 1)]);
         assert!(upserts.next("i", ALL).is_empty() && upserts.lanes().is_empty());
         assert_eq!(upserts.delivered(), 0);
@@ -320,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_hot_key_owes_one_document_and_makes_progress() {
-        let upserts = Upserts::new(1, 0, ClockMark::default());
+        let upserts = Upserts::new(1, MEMORY, 0, ClockMark::default());
         upserts.committed(1, vec![document("a", 1), document("b", 1)]);
         upserts.committed(2, vec![document("a", 2)]);
         upserts.durable(2);
@@ -341,7 +434,7 @@ mod tests {
 
     #[test]
     fn what_did_not_arrive_waits_again_but_never_in_place_of_something_newer() {
-        let upserts = Upserts::new(1, 0, ClockMark::default());
+        let upserts = Upserts::new(1, MEMORY, 0, ClockMark::default());
         upserts.committed(1, vec![document("a", 1), document("b", 1)]);
         upserts.durable(1);
         let flying = upserts.next("i", ALL).remove(0);
@@ -358,12 +451,37 @@ mod tests {
 
     #[test]
     fn a_limit_cuts_members_and_a_single_large_document_passes() {
-        let upserts = Upserts::new(1, 0, ClockMark::default());
+        let upserts = Upserts::new(1, MEMORY, 0, ClockMark::default());
         upserts.committed(1, (0..10).map(|i| document(&i.to_string(), 1)).collect());
         upserts.durable(1);
         let small = Limit { raw_bytes: 1, wire_bytes: 1 };
         let counts: Vec<u32> = (0..10).map(|_| upserts.next("i", small)[0].items).collect();
         assert_eq!(counts, [1; 10]);
         assert!(upserts.next("i", small).is_empty());
+    }
+
+    #[test]
+    fn what_was_left_to_the_state_counts_as_owed_until_a_walk_has_given_it_and_it_has_arrived() {
+        let upserts = Upserts::new(1, 1000, 0, ClockMark::default());
+        upserts.committed(1, vec![document("a", 1)]);
+        upserts.leave(2, 2);
+        upserts.durable(2);
+        assert_eq!((upserts.delivered(), upserts.left()), (0, 2));
+        upserts.settle(upserts.next("i", ALL).remove(0).seq, None);
+        assert_eq!(upserts.delivered(), 1);
+        assert_eq!(upserts.walk(), Some(1));
+        upserts.again(3, vec![document("b", 2)]);
+        upserts.leave(4, 1); // while the walk goes on
+        upserts.again(4, vec![document("c", 2)]);
+        upserts.walked();
+        upserts.durable(3);
+        assert_eq!(upserts.next("i", ALL).remove(0).items, 1, "the second is not durable");
+        upserts.durable(4);
+        upserts.settle(upserts.next("i", ALL).remove(0).seq, None);
+        assert_eq!((upserts.delivered(), upserts.left()), (1, 1), "the first has not arrived");
+        assert_eq!(upserts.walk(), Some(3), "what was left meanwhile needs another walk");
+        upserts.walked();
+        upserts.settle(OURS | 2, None);
+        assert_eq!((upserts.delivered(), upserts.left(), upserts.bytes()), (4, 0, 0));
     }
 }

@@ -4,7 +4,8 @@ use crate::record::{Type, Value};
 
 use super::cast;
 use super::expr::Expr;
-use super::plan::AggregateFunction;
+use super::functions;
+use super::plan::{AggregateFunction, Settings};
 use super::types;
 
 /// In upper case.
@@ -14,6 +15,8 @@ pub(crate) const NAMES: &[&str] = &[
     "COLLECT",
     "COUNT",
     "FIRST_VALUE",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
     "LAST_VALUE",
     "LISTAGG",
     "MAX",
@@ -39,6 +42,7 @@ pub(crate) fn resolve(
     name: &str,
     args: Vec<Expr>,
     distinct: bool,
+    settings: &Settings,
 ) -> Result<(AggregateFunction, Vec<Expr>, Type), String> {
     let upper = name.to_uppercase();
     if upper == "COUNT" {
@@ -46,6 +50,9 @@ pub(crate) fn resolve(
     }
     if !is_aggregate(&upper) {
         return Err(format!("there is no aggregate function {name}"));
+    }
+    if upper == "JSON_ARRAYAGG" || upper == "JSON_OBJECTAGG" {
+        return json(&upper, args, settings);
     }
     let mut args = args;
     match (upper.as_str(), args.len()) {
@@ -60,6 +67,28 @@ pub(crate) fn resolve(
         "LISTAGG" => list(arg, &rest, distinct),
         "PERCENTILE" => percentile(arg, rest, distinct),
         upper => one(upper, arg),
+    }
+}
+
+/// `(on null, [key,] value)` as `front::json` has it. Values are written as JSON before they are gathered; where NULL is
+/// absent it stays NULL, which no aggregate takes.
+fn json(name: &str, mut args: Vec<Expr>, settings: &Settings) -> Result<(AggregateFunction, Vec<Expr>, Type), String> {
+    let wrong = || format!("{name} takes {}", if name == "JSON_ARRAYAGG" { "a value" } else { "KEY key VALUE value" });
+    let value = args.pop().ok_or_else(wrong)?;
+    let written = functions::resolve("JSON_STRING", vec![value], settings)?;
+    let null = Expr::literal(Value::Text("null".into()), Type::STRING);
+    let keeps_null = matches!(args.first().and_then(Expr::as_literal), Some(Value::Text(word)) if &**word == "NULL");
+    let written = if keeps_null { functions::resolve("COALESCE", vec![written, null], settings)? } else { written };
+    match (name, args.len()) {
+        ("JSON_ARRAYAGG", 1) => Ok((AggregateFunction::JsonArray, vec![written], Type::STRING)),
+        ("JSON_OBJECTAGG", 2) => {
+            let key = args.pop().filter(|key| types::is_text(&key.ty));
+            let key =
+                key.ok_or_else(|| "the KEY of JSON_OBJECTAGG must be a text; write CAST(… AS STRING)".to_owned())?;
+            let key = cast::implicit(key, &Type::STRING)?;
+            Ok((AggregateFunction::JsonObject, vec![key, written], Type::STRING))
+        }
+        _ => Err(wrong()),
     }
 }
 

@@ -282,6 +282,8 @@ fn function_name(function: &AggregateFunction) -> &'static str {
         AggregateFunction::ApproxCountDistinct => "APPROX_COUNT_DISTINCT",
         AggregateFunction::Percentile { .. } => "PERCENTILE",
         AggregateFunction::Collect => "COLLECT",
+        AggregateFunction::JsonArray => "JSON_ARRAYAGG",
+        AggregateFunction::JsonObject => "JSON_OBJECTAGG",
     }
 }
 

@@ -208,6 +208,10 @@ pub(crate) enum AggregateFunction {
     },
     /// MULTISET of the values.
     Collect,
+    /// Of a text that is JSON: an array of them in order of arrival.
+    JsonArray,
+    /// Of a key and a text that is JSON: an object, the later of two equal keys wins.
+    JsonObject,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@
 //! - NULL is `%null`. An only text that is empty is `%empty`, since Elasticsearch takes no empty id.
 //! - No key: `JOB.AGENT.SOURCE.OFFSET[.ORDINAL]` for a record's rows (`JOB.sls.SOURCE.CURSOR.PLACE[.ORDINAL]` for a
 //!   log's), `JOB.AGENT.TEXT` for those of a window, with
-//!   `OUTPUT.` before it where a script has several outputs.
+//!   `OUTPUT.` before it where another output before it may write to the same index.
 
 use super::value;
 use crate::plan::RowsPlan;

@@ -4,7 +4,7 @@ use super::*;
 use crate::plan::{Auth, SecretSource, SourcePlan};
 
 fn load(path: &Path) -> Result<JobPlan, Problems> {
-    let (plan, problems) = super::load(path);
+    let (plan, problems) = super::load(path, &super::NO_VARS);
     problems.refuse_or(plan)
 }
 

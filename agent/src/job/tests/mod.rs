@@ -50,7 +50,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 }
 
 fn outside() -> Outside<'static> {
-    Outside { folder: Path::new("/etc/jobs.d"), env: &env, read: &read, exposed: false }
+    Outside { folder: Path::new("/etc/jobs.d"), env: &env, read: &read, vars: &super::NO_VARS, exposed: false }
 }
 
 /// The plan of `text` as the file `nginx.toml` in `/etc/jobs.d`, and what is said about it.

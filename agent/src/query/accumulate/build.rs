@@ -43,6 +43,8 @@ impl Accumulator {
                 State::Quantiles(Vec::new())
             }
             (Function::Collect, _) => State::Collect(Vec::new()),
+            (Function::JsonArray, Data::Text(_)) => State::List(Default::default()),
+            (Function::JsonObject, Data::Text(_)) => State::Object(Vec::new()),
             _ => return unknown(),
         };
         Ok(Accumulator { call: call.clone(), state, heap: 0 })
@@ -54,7 +56,11 @@ impl Accumulator {
     }
 
     pub(super) fn separator(&self) -> String {
-        if let Function::ListAgg { separator } = &self.call.function { separator.clone() } else { String::new() }
+        match &self.call.function {
+            Function::ListAgg { separator } => separator.clone(),
+            Function::JsonArray => ",".to_owned(),
+            _ => String::new(),
+        }
     }
 
     /// Makes room for this many groups.
@@ -78,6 +84,7 @@ impl Accumulator {
             State::Distinct(sketches) => sketches.resize(slots, Default::default()),
             State::Quantiles(sketches) => sketches.resize(slots, Default::default()),
             State::Collect(bags) => bags.resize(slots, Default::default()),
+            State::Object(objects) => objects.resize(slots, Default::default()),
         }
         if let State::Pick(f) = &mut self.state {
             f.has.resize(slots, false);
@@ -109,6 +116,7 @@ impl Accumulator {
             State::Distinct(sketches) => sketches[at] = Default::default(),
             State::Quantiles(sketches) => sketches[at] = Default::default(),
             State::Collect(bags) => bags[at] = Default::default(),
+            State::Object(objects) => objects[at] = Default::default(),
         }
     }
 
@@ -126,6 +134,7 @@ impl Accumulator {
             State::List(_) => 25,
             State::Distinct(_) | State::Quantiles(_) => 24,
             State::Collect(_) => 96,
+            State::Object(_) => 32,
         };
         each * slots as usize + self.heap
     }
@@ -140,6 +149,7 @@ impl Accumulator {
             State::Distinct(sketches) => sketches[at].heap(),
             State::Quantiles(sketches) => sketches[at].heap(),
             State::Collect(bags) => bags[at].heap(),
+            State::Object(objects) => objects[at].heap(),
             _ => 0,
         }
     }

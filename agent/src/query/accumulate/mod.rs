@@ -14,7 +14,7 @@ use crate::sql::plan::AggregateCall;
 
 use numbers::{Fold, IntMoments, Means, Moments, as_double, wrap};
 use sketch::{Distinct, Quantiles};
-use texts::Bag;
+use texts::{Bag, Object};
 
 /// One call's state of all groups.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ enum State {
     Distinct(Vec<Distinct>),
     Quantiles(Vec<Quantiles>),
     Collect(Vec<Bag>),
+    Object(Vec<Object>),
 }
 
 /// The smaller or the larger one; neither is replaced by a NaN.
@@ -121,6 +122,10 @@ impl Accumulator {
                     sketches[at].add(as_double(first, ty)(row));
                 }
                 State::Collect(bags) => bags[at].add(first.value(row), 1),
+                State::Object(objects) => {
+                    let value = args.get(1).map_or(Value::Null, |column| column.value(row));
+                    objects[at].set(first.value(row), value);
+                }
                 _ => {}
             }
             self.heap = (self.heap + self.heap_of(*group)).saturating_sub(before);
@@ -163,6 +168,10 @@ impl Accumulator {
             State::Quantiles(sketches) => {
                 let other = sketches[from as usize].clone();
                 sketches[into as usize].merge(&other);
+            }
+            State::Object(objects) => {
+                let other = objects[from as usize].clone();
+                objects[into as usize].join(other);
             }
             State::Collect(bags) => {
                 let other = bags[from as usize].clone();

@@ -31,6 +31,15 @@ impl Accumulator {
                 Column { data: Data::Decimal(values), nulls }
             }
             State::BestText(f) => texts(groups.iter().map(|group| f.get(*group).map(AsRef::as_ref))),
+            State::List(f) if matches!(self.call.function, Function::JsonArray) => {
+                let array = |group: &u32| format!("[{}]", f.get(*group).map_or("", String::as_str));
+                let arrays: Vec<String> = groups.iter().map(array).collect();
+                texts(arrays.iter().map(|array| Some(array.as_bytes())))
+            }
+            State::Object(objects) => {
+                let written: Vec<Vec<u8>> = groups.iter().map(|group| objects[at(group)].written()).collect();
+                texts(written.iter().map(|object| Some(object.as_slice())))
+            }
             State::List(f) => texts(groups.iter().map(|group| f.get(*group).map(String::as_bytes))),
             State::Pick(f) => self.values(groups.iter().map(|group| f.values[at(group)].clone())),
             State::Moments(m) => {

@@ -4,7 +4,7 @@ use crate::query::codec;
 
 use super::numbers::Fold;
 use super::sketch::{Distinct, Quantiles};
-use super::texts::Bag;
+use super::texts::{Bag, Object};
 use super::{Accumulator, State};
 
 impl Accumulator {
@@ -31,6 +31,7 @@ impl Accumulator {
             State::IntMoments(m) => m.put(group, out),
             State::Distinct(sketches) => sketches[at].put(out),
             State::Quantiles(sketches) => sketches[at].put(out),
+            State::Object(objects) => objects[at].put(out),
             State::Collect(bags) => {
                 codec::put_varint(bags[at].pairs().len() as u64, out);
                 for (value, count) in bags[at].pairs() {
@@ -64,6 +65,7 @@ impl Accumulator {
             State::IntMoments(m) => m.load(group, input)?,
             State::Distinct(sketches) => sketches[at] = Distinct::load(input)?,
             State::Quantiles(sketches) => sketches[at] = Quantiles::load(input)?,
+            State::Object(objects) => objects[at] = Object::load(input)?,
             State::Collect(bags) => {
                 let mut bag = Bag::default();
                 for _ in 0..codec::varint(input)? {

@@ -1,11 +1,12 @@
 //! What is kept as text or values by group: extremes of texts, lists, multisets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::query::codec;
 use crate::record::{Column, Strings, Value};
+use crate::sql::functions::write_json_text;
 
 use super::numbers::{Fold, add_decimals};
 
@@ -79,6 +80,69 @@ impl Bag {
 
     pub(super) fn into_pairs(self) -> Vec<(Value, i64)> {
         self.pairs
+    }
+
+    pub(super) fn heap(&self) -> usize {
+        self.heap
+    }
+}
+
+/// A JSON object: its members by key, whose values are JSON.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Object {
+    members: BTreeMap<Box<str>, Box<str>>,
+    heap: usize,
+}
+
+/// What a member takes beside its bytes.
+const MEMBER: usize = 48;
+
+impl Object {
+    /// The later value of a key wins.
+    pub(super) fn set(&mut self, key: Value, value: Value) {
+        let (Value::Text(key), Value::Text(value)) = (key, value) else { return };
+        let (of_key, of_value) = (key.len(), value.len());
+        match self.members.insert(key, value) {
+            Some(old) => self.heap = self.heap + of_value - old.len(),
+            None => self.heap += of_key + of_value + MEMBER,
+        }
+    }
+
+    pub(super) fn join(&mut self, later: Object) {
+        later.members.into_iter().for_each(|(key, value)| self.set(Value::Text(key), Value::Text(value)));
+    }
+
+    pub(super) fn written(&self) -> Vec<u8> {
+        let mut out = vec![b'{'];
+        for (key, value) in &self.members {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            write_json_text(key, &mut out);
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.push(b'}');
+        out
+    }
+
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        codec::put_varint(self.members.len() as u64, out);
+        for (key, value) in &self.members {
+            codec::put_bytes(key.as_bytes(), out);
+            codec::put_bytes(value.as_bytes(), out);
+        }
+    }
+
+    pub(super) fn load(input: &mut &[u8]) -> Option<Object> {
+        let mut object = Object::default();
+        let count = codec::varint(input)?;
+        let mut text = || Some(Value::Text(std::str::from_utf8(codec::bytes(input)?).ok()?.into()));
+        for _ in 0..count {
+            let key = text()?;
+            object.set(key, text()?);
+        }
+        Some(object)
     }
 
     pub(super) fn heap(&self) -> usize {

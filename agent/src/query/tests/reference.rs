@@ -197,7 +197,7 @@ fn fold(call: &AggregateCall, values: Vec<Value>) -> Value {
             }
             Value::Map(bag.into_iter().map(|(value, count)| (value, Value::Int(count))).collect())
         }
-        F::Count | F::ApproxCountDistinct => unreachable!(),
+        F::Count | F::ApproxCountDistinct | F::JsonArray | F::JsonObject => unreachable!(),
     }
 }
 

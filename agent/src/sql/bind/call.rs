@@ -142,7 +142,7 @@ impl Binder<'_> {
             let message = format!("{name}(DISTINCT …) takes one argument: concatenate them, or put them into a ROW");
             return self.refuse(place::of_function(function), message);
         }
-        let resolved = aggregates::resolve(name, args, distinct);
+        let resolved = aggregates::resolve(name, args, distinct, &self.settings);
         let (function, args, ty) = resolved.or_else(|message| self.refuse(place::of_function(function), message))?;
         Ok(super::aggregate::Pending { function, args, distinct, filter: filter?, ty })
     }

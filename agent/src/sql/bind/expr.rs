@@ -90,6 +90,13 @@ impl Binder<'_> {
             E::Interval(interval) => self.interval(interval),
             E::Nested(inner) => self.expr(inner, scope),
             E::Cast { kind, expr, data_type, .. } => self.cast(ast, kind, expr, data_type, scope),
+            E::BinaryOp { left, op: BinaryOperator::Overlaps, right } => match (&**left, &**right) {
+                (E::Tuple(one), E::Tuple(other)) => {
+                    let ends: Vec<&ast::Expr> = one.iter().chain(other).collect();
+                    self.operator(ast, "OVERLAPS", &ends, scope)
+                }
+                _ => self.refuse(place::of(ast), "OVERLAPS stands between two periods: (start, end) OVERLAPS (start, end)"),
+            },
             E::BinaryOp { left, op, right } => {
                 let args = self.exprs([&**left, &**right], scope)?;
                 self.binary(ast, op, args)

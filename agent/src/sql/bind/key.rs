@@ -48,7 +48,7 @@ impl Binder<'_> {
             return Ok(Identity { changes: Changelog::Upsert(found), key: Vec::new() });
         }
         if !is_legacy(table) {
-            let keys = self.names(node, &query_key);
+            let keys = self.names(node, &query_key, columns, values);
             let message = format!(
                 "table sink '{}' doesn't support consuming update changes, which this query makes ({}): declare PRIMARY KEY \
                  ({}) NOT ENFORCED in it",
@@ -67,9 +67,9 @@ impl Binder<'_> {
             let message = format!(
                 "the rows of this query replace each other by ({}), and sink '{}' has no column for {}: select it, or a document \
                  could not be found again",
-                self.names(node, &query_key),
+                self.names(node, &query_key, columns, values),
                 table.name.text,
-                self.names(node, &lost)
+                self.names(node, &lost, columns, values)
             );
             return self.refuse_name(&insert.target, message);
         }
@@ -106,7 +106,9 @@ impl Binder<'_> {
             .collect();
         let why = match (lost.is_empty(), moving.is_empty()) {
             (true, true) => return Ok(()),
-            (false, _) => format!("rows that differ in {} would overwrite each other", self.names(node, &lost)),
+            (false, _) => {
+                format!("rows that differ in {} would overwrite each other", self.names(node, &lost, columns, values))
+            }
             (true, false) => {
                 format!("{} changes while a row is updated, and would leave its old document behind", moving.join(", "))
             }
@@ -117,7 +119,7 @@ impl Binder<'_> {
             "PRIMARY KEY ({}) of sink '{}' is not the key of the query ({})",
             declared.join(", "),
             table.name.text,
-            self.names(node, query_key)
+            self.names(node, query_key, columns, values)
         );
         if self.materialize == Materialize::None {
             self.notes.push(format!("{what}: {why} (accepted: 'table.exec.sink.upsert-materialize' = 'NONE')"));
@@ -128,13 +130,18 @@ impl Binder<'_> {
         self.refuse_name(&insert.target, message)
     }
 
-    fn names(&self, node: usize, columns: &[usize]) -> String {
-        let names: Vec<&str> = columns
-            .iter()
-            .filter_map(|column| self.graph.fields(node).get(*column))
-            .map(|field| field.name.as_str())
-            .collect();
-        names.join(", ")
+    /// The names of a query's columns; of one that has none the sink's, for whose columns `values` are.
+    fn names(&self, node: usize, of: &[usize], columns: &[SinkColumn<'_>], values: &[Expr]) -> String {
+        let in_sink = |column: usize| {
+            let at = values.iter().position(|value| is_image(value, column))?;
+            columns.get(at).map(|column| column.name.text.as_str())
+        };
+        let name = |column: &usize| {
+            let name = self.graph.fields(node).get(*column)?.name.as_str();
+            let made_up = name.starts_with("EXPR$") || name.starts_with("$f");
+            Some(in_sink(*column).filter(|_| made_up).unwrap_or(name))
+        };
+        of.iter().filter_map(name).collect::<Vec<_>>().join(", ")
     }
 
     fn updating(&self, mut node: usize) -> Option<&NodeKind> {

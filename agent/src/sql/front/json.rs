@@ -16,7 +16,7 @@ use sqlparser::tokenizer::{Span, Token};
 use super::dialect::{Wrong, any, call, close, comma, literal};
 use super::errors::expected;
 use super::types;
-use super::words::{eat, expect};
+use super::words::{eat, expect, expect_token};
 
 /// `None`: it is none of them.
 pub(super) fn read(parser: &mut Parser<'_>, name: &str, legacy: bool) -> Option<Result<Expr, Wrong>> {
@@ -34,8 +34,24 @@ pub(super) fn read(parser: &mut Parser<'_>, name: &str, legacy: bool) -> Option<
     let args = read(parser, span, legacy);
     Some(args.and_then(|args| {
         close(parser)?;
-        Ok(call(name, span, args))
+        let mut call = call(name, span, args);
+        if let (true, Expr::Function(function)) = (name.ends_with("AGG"), &mut call) {
+            function.filter = filter(parser)?;
+        }
+        Ok(call)
     }))
+}
+
+/// `FILTER (WHERE …)` behind an aggregate.
+fn filter(parser: &mut Parser<'_>) -> Result<Option<Box<Expr>>, Wrong> {
+    if !eat(parser, &["FILTER"]) {
+        return Ok(None);
+    }
+    expect_token(parser, &Token::LParen, "(WHERE …)")?;
+    expect(parser, "WHERE")?;
+    let condition = parser.parse_expr()?;
+    close(parser)?;
+    Ok(Some(Box::new(condition)))
 }
 
 fn text(text: &str, span: Span) -> Expr {

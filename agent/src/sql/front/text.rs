@@ -89,7 +89,7 @@ pub(super) fn prepare(script: &str, variables: &dyn Fn(&str) -> Option<String>) 
 fn undefined(script: &str, offset: usize, name: &str) -> SqlError {
     let length = u32::try_from(name.chars().count() + 3).unwrap_or(1);
     let message = format!(
-        "the variable ${{{name}}} has no value; ${{env:{name}}} takes one from the environment, inside of an option's value"
+        "the variable ${{{name}}} has no value; give it with --var {name}=…, or in [vars] of the service's configuration"
     );
     SqlError { place: place_at(script, &line_starts(script), offset), length, message }
 }

@@ -4,6 +4,7 @@
 //! Kernels are pure: no clock (the time is in the context), no I/O, no panic for any value.
 
 mod arithmetic;
+mod chance;
 mod collections;
 mod compare;
 mod encode;
@@ -12,6 +13,7 @@ mod kernel;
 mod log;
 mod logic;
 mod math;
+mod meta;
 mod pattern;
 mod search;
 mod signature;
@@ -19,6 +21,7 @@ mod text;
 mod time;
 
 pub(crate) use compare::{equal, order};
+pub(crate) use json::write_json_text;
 pub(crate) use kernel::{Args, Lane, OnNull, binaries, map, rows, rows_with, texts, texts_with, zip};
 pub(crate) use logic::case;
 use signature::{Function, Maker};
@@ -43,6 +46,8 @@ const FAMILIES: &[&[Function]] = &[
     collections::TABLE,
     encode::TABLE,
     log::TABLE,
+    chance::TABLE,
+    meta::TABLE,
 ];
 
 /// A call of a function, an operator (by its sign or words) with bound arguments; implicit casts are added, constant
@@ -75,7 +80,7 @@ pub(crate) fn resolve(name: &str, args: Vec<Expr>, settings: &Settings) -> Resul
     Err(reason.map_or_else(|| unfit(&upper, &overloads, &args), |reason| format!("{upper}: {reason}")))
 }
 
-/// The functions that give something else for the same arguments from record to record.
+/// The functions that give the time of the record where they have no argument.
 const NOT_DETERMINISTIC: &[&str] = &[
     "NOW",
     "PROCTIME",
@@ -89,7 +94,7 @@ const NOT_DETERMINISTIC: &[&str] = &[
 ];
 
 fn call(name: &'static str, args: Vec<Expr>, ty: Type, kernel: Kernel) -> Expr {
-    let deterministic = !NOT_DETERMINISTIC.contains(&name) || !args.is_empty();
+    let deterministic = (!NOT_DETERMINISTIC.contains(&name) || !args.is_empty()) && !chance::NAMES.contains(&name);
     Expr { kind: ExprKind::Call(Call { name, args, deterministic, kernel }), ty }
 }
 

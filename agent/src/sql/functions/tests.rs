@@ -199,3 +199,48 @@ fn json_and_collections_are_flinks() {
 fn functions_that_flink_lacks_are_the_vendors() {
     check(include_str!("golden/vendor.tsv"));
 }
+
+#[test]
+fn types_have_flinks_names_but_for_not_null() {
+    for (text, name) in [
+        ("x", "INT"),
+        ("CAST(x AS DECIMAL(10,2))", "DECIMAL(10, 2)"),
+        ("CAST(x AS VARCHAR(5))", "VARCHAR(5)"),
+        ("CAST(x AS STRING)", "STRING"),
+        ("CAST('a' AS BYTES)", "BYTES"),
+        ("'abc'", "CHAR(3)"),
+        ("RAND()", "DOUBLE"),
+        ("1.5", "DECIMAL(2, 1)"),
+        ("TIMESTAMP '2020-01-01 00:00:00'", "TIMESTAMP(0)"),
+        ("ARRAY[1]", "ARRAY<INT>"),
+        ("MAP['a', 1]", "MAP<CHAR(1), INT>"),
+        ("INTERVAL '1' DAY", "INTERVAL SECOND(3)"),
+        ("INTERVAL '1' MONTH", "INTERVAL MONTH"),
+        ("CURRENT_TIMESTAMP", "TIMESTAMP_LTZ(3)"),
+        ("NULL", "NULL"),
+    ] {
+        let sql =
+            format!("TYPEOF({text})").replace("(x", "(CAST(1 AS INT)").replace("TYPEOF(CAST(1 AS INT) ", "TYPEOF(x ");
+        let (expr, settings) = bound(&sql, "UTC", false).unwrap_or_else(|said| panic!("{sql}: {said}"));
+        assert_eq!(value_of(&expr, &settings).0, Value::Text(name.into()), "{sql}");
+    }
+}
+
+#[test]
+fn every_row_draws_numbers_of_its_own() {
+    for (text, rows) in [("UUID()", 1000), ("RAND()", 1000), ("RAND(1)", 1000)] {
+        let (expr, settings) = bound(text, "UTC", false).unwrap();
+        let mut context = Context::new(0, settings.zone);
+        let batch = Batch { rows, ..Batch::default() };
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..2 {
+            let column = eval(&expr, &batch, &mut context);
+            seen.extend((0..rows).map(|row| format!("{:?}", column.value(row))));
+        }
+        assert_eq!(seen.len(), 2 * rows, "{text}");
+    }
+    let (expr, settings) = bound("RAND_INTEGER(3)", "UTC", false).unwrap();
+    let column = eval(&expr, &Batch { rows: 100, ..Batch::default() }, &mut Context::new(0, settings.zone));
+    let seen: std::collections::BTreeSet<String> = (0..100).map(|row| format!("{:?}", column.value(row))).collect();
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["Int(0)", "Int(1)", "Int(2)"]);
+}

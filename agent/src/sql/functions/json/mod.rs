@@ -15,6 +15,7 @@ use crate::sql::cast::{self, Strictness};
 use crate::sql::expr::{Expr, ExprKind, Kernel};
 use crate::sql::plan::Settings;
 use path::{Found, Path};
+pub(crate) use write::string as write_json_text;
 
 pub(super) const TABLE: &[Function] = &[
     special("JSON_VALUE", "STRING, path", value),

@@ -6,7 +6,7 @@ use crate::sql::cast::text;
 use crate::sql::decimal;
 
 /// A text as a JSON string.
-pub(super) fn string(value: &str, out: &mut Vec<u8>) {
+pub(crate) fn string(value: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     for c in value.chars() {
         match c {
