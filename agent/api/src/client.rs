@@ -13,7 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use crate::types::{Changed, DeadLetter, Flush, Flushed, PipelinePositions, Refusal, Selection, Status, Which};
+use crate::types::{
+    Changed, ConnectionTest, Connections, DeadLetter, Flush, Flushed, PipelinePositions, Refusal, Reset, ResetSources,
+    Selection, Status, Which,
+};
 use crate::{ShortPath, query, who_may};
 
 /// The agent answers at once except to these: dead letters are written, a flush waits for Elasticsearch. Longer
@@ -122,6 +125,16 @@ impl Client {
     /// Asks for everything read so far to be shipped now, and waits (bounded) for it.
     pub async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, ClientError> {
         self.post("/flush", &Flush { pipeline: pipeline.map(str::to_owned) }).await
+    }
+
+    /// Lets a job read again, or shows what that would be.
+    pub async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, ClientError> {
+        self.post("/positions/reset", reset).await
+    }
+
+    /// Tries what a job, or a connection of `datasources.toml`, connects to.
+    pub async fn test_connection(&self, name: &str) -> Result<Connections, ClientError> {
+        self.post("/test-connection", &ConnectionTest { name: name.to_owned() }).await
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str, pairs: &[(&str, &str)]) -> Result<A, ClientError> {

@@ -1,6 +1,7 @@
 //! What the binary can be asked to do, one file each, and every way it can end.
 
 mod check;
+mod connections;
 mod demo;
 mod exit;
 mod explain;
@@ -63,6 +64,9 @@ enum Command {
         /// The service's configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
         config: PathBuf,
+        /// Try what the jobs connect to as well: name, TCP, TLS, keys, permission, version; nothing is changed there
+        #[arg(long)]
+        connect: bool,
     },
     /// Print the bulk items that a job would send; nothing is sent, no position is kept
     Try {
@@ -99,7 +103,7 @@ pub fn main(arguments: Arguments) -> Exit {
         Command::Run { jobs, data_dir, once, reset_state, begin_anew } => {
             run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew })
         }
-        Command::Check { files, config } => check::check(&files, &config),
+        Command::Check { files, config, connect } => check::check(&files, &config, connect),
         Command::Try { job, limit } => match runtime() {
             Ok(runtime) => {
                 let _inside = runtime.enter();

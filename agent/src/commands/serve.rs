@@ -67,6 +67,7 @@ async fn service(config: &Config, plans: Vec<JobPlan>, begin_anew: Vec<String>) 
         once: false,
         reset_state: false,
         begin_anew,
+        datasources: vec![config.datasources.clone()],
     };
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
         Ok(agent) => Arc::new(agent),

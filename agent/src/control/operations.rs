@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Status};
+use splashdam_api::{Connections, DeadLetter, Flushed, PipelinePositions, Reset, ResetSources, Status};
 
 use crate::pipeline::Agent;
 
@@ -11,6 +11,9 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn metrics_text(&self) -> String;
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
     fn flush(&self, pipeline: Option<&str>) -> impl Future<Output = Result<Flushed, String>> + Send;
+    fn reset_positions(&self, reset: &Reset) -> impl Future<Output = Result<ResetSources, String>> + Send;
+    /// Of a job or a named connection.
+    fn test_connection(&self, name: &str) -> impl Future<Output = Result<Connections, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -47,6 +50,14 @@ impl Operations for Agent {
 
     async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {
         Agent::flush(self, pipeline).await
+    }
+
+    async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, String> {
+        Agent::reset_positions(self, reset).await
+    }
+
+    async fn test_connection(&self, name: &str) -> Result<Connections, String> {
+        Agent::test_connection(self, name).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

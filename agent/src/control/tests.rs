@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus, Position,
-    State, Status, Which,
+    Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus,
+    Position, Reset, ResetSources, State, Status, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -38,6 +38,12 @@ impl Operations for StandIn {
     async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, String> {
         let id = pipeline.unwrap_or("web").to_owned();
         Ok(Flushed { pipelines: vec![FlushedPipeline { id, owed_records: 3, ..FlushedPipeline::default() }] })
+    }
+    async fn reset_positions(&self, _: &Reset) -> Result<ResetSources, String> {
+        Ok(ResetSources::default())
+    }
+    async fn test_connection(&self, name: &str) -> Result<Connections, String> {
+        Err(format!("there is no job and no datasource \"{name}\" here"))
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;

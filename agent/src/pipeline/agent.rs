@@ -14,8 +14,10 @@ use tokio::sync::watch;
 
 use super::build::Site;
 use super::codec::Pool;
+use super::connections::Named;
 use super::query_outputs::Sinks;
 use super::query_stage::QueryError;
+use super::resets;
 use super::running::Running;
 use super::set_aside::SetAside;
 use super::status::{self, held};
@@ -24,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Durability, JobPlan};
 use crate::record::Timestamp;
 use crate::source::SourceError;
+use crate::source::sls::SlsWatch;
 use crate::store::{self, Options, Store, StoreError};
 
 /// How long a flush waits for acknowledgements.
@@ -40,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) reset_state: bool,
     /// Jobs that go on although they have lost their positions, or their state fits no more.
     pub(crate) begin_anew: Vec<String>,
+    /// Files with named connections, for who wants to try one.
+    pub(crate) datasources: Vec<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +81,7 @@ pub(crate) struct Agent {
     metrics: Metrics,
     pipelines: Vec<Running>,
     set_aside: Vec<SetAside>,
+    named: Named,
     stop: watch::Sender<bool>,
     data_dir: PathBuf,
     started: Timestamp,
@@ -122,6 +128,7 @@ impl Agent {
         let (stop, stopped) = watch::channel(false);
         let host = host_name();
         let site = Site { settings, store: &store, metrics: &metrics, pool: &pool, workers, host: &host };
+        let named = Named { jobs: jobs.clone(), datasources: settings.datasources.clone() };
         let (mut ready, mut set_aside) = (Vec::new(), Vec::new());
         for job in jobs {
             let (id, buffer) = (job.id().to_owned(), job.buffer().clone());
@@ -138,7 +145,7 @@ impl Agent {
             pipelines.push(Running::start(built, &stopped)?);
         }
         let data_dir = settings.data_dir.clone();
-        Ok(Agent { store, metrics, pipelines, set_aside, stop, data_dir, started: Timestamp::now() })
+        Ok(Agent { store, metrics, pipelines, set_aside, named, stop, data_dir, started: Timestamp::now() })
     }
 
     /// Ends everything: what was read is committed, the store is closed. Blocking, at most about `within`.
@@ -282,7 +289,7 @@ impl Agent {
         let wanted = |(id, _): &(&str, _)| pipeline.is_none_or(|wanted| wanted == *id);
         let shown = |(id, door): (&str, _)| api::PipelinePositions {
             pipeline: id.to_owned(),
-            positions: status::positions(door),
+            positions: status::positions(door, self.watches(id)),
         };
         self.doors().filter(wanted).map(shown).collect()
     }
@@ -321,6 +328,25 @@ impl Agent {
         };
         let aside = self.set_aside.iter().filter(|job| pipeline.is_none_or(|id| id == job.id)).map(SetAside::flushed);
         Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).chain(aside).collect() })
+    }
+
+    /// Lets a job read again, or shows what that would be.
+    ///
+    /// # Errors
+    /// Why it can't be done.
+    pub(crate) async fn reset_positions(&self, reset: &api::Reset) -> Result<api::ResetSources, String> {
+        match self.pipelines.iter().find(|p| p.id() == reset.pipeline) {
+            Some(running) => resets::reset(running, reset).await,
+            None => Err(format!("the job {} does not run", reset.pipeline)),
+        }
+    }
+
+    /// Tries what a job, or a named connection, connects to.
+    ///
+    /// # Errors
+    /// There is neither of that name.
+    pub(crate) async fn test_connection(&self, name: &str) -> Result<api::Connections, String> {
+        self.named.test(name).await
     }
 
     pub(crate) async fn dead_letters(
@@ -383,6 +409,10 @@ impl Agent {
     fn doors(&self) -> impl Iterator<Item = (&str, &store::Pipeline)> {
         let running = self.pipelines.iter().map(|p| (p.id(), &p.door));
         running.chain(self.set_aside.iter().map(|job| (job.id.as_str(), &job.door)))
+    }
+
+    fn watches(&self, pipeline: &str) -> &[SlsWatch] {
+        self.pipelines.iter().find(|p| p.id() == pipeline).map_or(&[], |p| &p.signals.watches)
     }
 
     fn door(&self, pipeline: &str) -> Result<&store::Pipeline, String> {

@@ -9,6 +9,7 @@ mod allowance;
 mod arrivals;
 mod build;
 mod codec;
+mod connections;
 mod deliver;
 mod gathered;
 mod ingest;
@@ -30,6 +31,7 @@ mod query_codec;
 mod query_door;
 mod query_outputs;
 mod query_stage;
+mod resets;
 mod running;
 mod set_aside;
 mod state_log;
@@ -40,5 +42,7 @@ mod versions;
 #[allow(dead_code)]
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
+
 pub(crate) use codec::{Codec, Rendered, Untimed};
+pub(crate) use connections::test_job;
 pub(crate) use trial::{Tried, try_query};

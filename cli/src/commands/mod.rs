@@ -1,10 +1,13 @@
 //! One file for each command.
 
+mod ask;
 mod dead_letters;
 mod flush;
 mod metrics;
 mod positions;
+mod reset;
 mod status;
+mod test_connection;
 
 use splashdam_api::Client;
 
@@ -14,9 +17,11 @@ use crate::output::Output;
 
 pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     match command {
+        Command::TestConnection { name } => test_connection::run(name, client, output).await,
         Command::Status => status::run(client, output).await,
         Command::DeadLetters(command) => dead_letters::run(command, client, output).await,
         Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
+        Command::Positions(Positions::Reset(asked)) => reset::run(asked, client, output).await,
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
