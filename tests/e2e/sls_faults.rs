@@ -6,6 +6,7 @@ use std::time::Duration;
 use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::endpoint::Endpoint;
 use e2e::logstore::{Action, Fault, Log, LogGroup, Logstore, Options};
+use e2e::seed::Rng;
 use e2e::wait;
 
 use crate::sls::{GROUP, INDEX, Numbers, all_checkpointed, assert_each_once, job, start};
@@ -135,14 +136,14 @@ fn a_clock_that_is_put_wrong_meanwhile_is_followed() {
 }
 
 /// A Logstore that keeps logs for ten minutes, whose first shard was split and can't be read until it is deleted.
-fn with_a_deleted_shard(more: &str) -> (Room, Endpoint, Logstore, Agent) {
+fn with_a_deleted_shard(more: &str, arguments: &[&str]) -> (Room, Endpoint, Logstore, Agent) {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let ttl = Duration::from_secs(600);
     let logstore = Logstore::start(Options { shards: 1, ttl, any_log_time: true, ..Options::default() });
     logstore.add_logs_to(0, &some(1_000_000));
     logstore.faults().on_shard(None, Action::PullLogs, 0, Fault::busy());
     let [left, right] = logstore.split(0);
-    let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", more));
+    let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", more)).with(arguments);
     agent.start_ready();
     wait::holds("it can't be read", PATIENCE, || status(&agent).contains("ServerBusy"));
     logstore.let_pass(ttl * 2);
@@ -156,7 +157,7 @@ fn with_a_deleted_shard(more: &str) -> (Room, Endpoint, Logstore, Agent) {
 
 #[test]
 fn a_shard_that_was_deleted_before_it_was_read_is_counted_and_the_others_go_on() {
-    let (_room, endpoint, logstore, agent) = with_a_deleted_shard("discover = \"1s\"");
+    let (_room, endpoint, logstore, agent) = with_a_deleted_shard("discover = \"1s\"", &[]);
     assert_each_once(&endpoint, 10);
     wait::holds("it is counted", PATIENCE, || agent.ctl().number("deleted_shards") == Some(1));
     assert!(status(&agent).contains("1 shard deleted by the service before all of it was read"));
@@ -167,10 +168,10 @@ fn a_shard_that_was_deleted_before_it_was_read_is_counted_and_the_others_go_on()
 
 #[test]
 fn a_run_to_the_end_does_not_wait_for_a_shard_that_was_deleted() {
-    let (_room, endpoint, _logstore, mut agent) = with_a_deleted_shard("");
-    agent.stop();
-    agent.once_well();
-    assert_each_once(&endpoint, 10);
+    let (_room, endpoint, _logstore, mut agent) = with_a_deleted_shard("", &["--once"]);
+    assert!(agent.wait(PATIENCE).success(), "{}", agent.log());
+    assert_eq!(endpoint.count(INDEX), 0, "what came later is not the run's");
+    assert!(agent.log().contains("the service has deleted a shard"), "{}", agent.log());
 }
 
 #[test]
@@ -198,14 +199,15 @@ fn what_expired_within_a_pull_costs_no_log_that_is_still_there() {
     let ttl = Duration::from_secs(600);
     let logstore = Logstore::start(Options { shards: 1, ttl, any_log_time: true, ..Options::default() });
     // One pull is handed out in pieces of a megabyte, and only its beginning has a cursor.
-    let filler = "x".repeat(200_000);
-    let large = |n: usize| {
-        let log = Log::new(1_790_000_000).with("n", n.to_string()).with("filler", filler.as_str());
+    let mut rng = Rng::for_test("sls-within");
+    let mut large = |n: usize| {
+        let filler: String = (0..200_000).map(|_| char::from(b'0' + rng.within(0, 64) as u8)).collect();
+        let log = Log::new(1_790_000_000).with("n", n.to_string()).with("filler", filler);
         logstore.add_logs(&LogGroup::of([log]));
     };
-    (0..4).for_each(large);
+    (0..4).for_each(&mut large);
     logstore.let_pass(ttl / 2);
-    (4..40).for_each(large);
+    (4..40).for_each(&mut large);
     endpoint.down();
     let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", "\n[buffer]\nmax_bytes = \"1 MiB\""));
     agent.start_ready();
@@ -216,4 +218,5 @@ fn what_expired_within_a_pull_costs_no_log_that_is_still_there() {
     agent.start_ready();
     assert_each_once(&endpoint, 40);
     assert_eq!(agent.ctl().number("expired_groups"), Some(0));
+    assert!(!agent.log().contains("not one of this Logstore"), "{}", agent.log());
 }

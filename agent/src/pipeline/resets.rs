@@ -128,6 +128,14 @@ impl Order {
         (rows, overwrites)
     }
 
+    pub(super) fn in_a_word(&self) -> &'static str {
+        match self.how {
+            ResetHow::Fill => "fill",
+            ResetHow::Overwrite => "overwrite",
+            ResetHow::Again => "again",
+        }
+    }
+
     pub(super) fn done(self, outcome: Result<(), String>) {
         // Whoever asked has gone: it is done all the same.
         drop(self.reply.send(outcome));

@@ -71,6 +71,7 @@ impl Running {
         let receipt = self.ingest.door.commit(Commit { rows, ..Commit::default() })?;
         receipt.blocking_recv().unwrap_or(Err(StoreError::Stopped))?;
         self.ingest.overwrites = overwrites;
+        tracing::info!(job = %self.ingest.job, how = order.in_a_word(), "an operator wants it read again");
         self.go_on_from_rows()
     }
 }
