@@ -40,6 +40,7 @@ pub(crate) struct PipelineMetrics {
     pub(crate) nul_bytes: Counter,
     /// Log groups that Log Service deleted before they were read.
     pub(crate) expired_groups: Counter,
+    pub(crate) deleted_shards: Counter,
     /// Waits of a shard because a quota of Log Service was used up.
     pub(crate) quota_waits: Counter,
     pub(crate) long_lines: Counter,
@@ -92,6 +93,7 @@ const COUNTS: &[Row<Counter>] = &[
     ("gap_bytes", "bytes the source had that can't be read any more", |m| &mut m.gap_bytes),
     ("vanished_files", "files deleted while not held open, perhaps with lines never seen", |m| &mut m.vanished_files),
     ("expired_groups", "log groups that the service deleted before they were read", |m| &mut m.expired_groups),
+    ("deleted_shards", "shards that the service deleted before they were read to their end", |m| &mut m.deleted_shards),
     ("quota_waits", "waits because a quota of the service was used up", |m| &mut m.quota_waits),
     ("nul_bytes", "NUL bytes of holes passed over", |m| &mut m.nul_bytes),
     ("long_lines", "lines longer than max_line_bytes", |m| &mut m.long_lines),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use splashdam_api::{DEFAULT_SOCKET, SOCKET_NAME, Which};
+use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Which};
 
 /// Asks and tells a running Splashdam agent
 #[derive(Debug, Parser)]
@@ -11,7 +11,7 @@ use splashdam_api::{DEFAULT_SOCKET, SOCKET_NAME, Which};
     name = "splashctl",
     version = splashdam_api::VERSION,
     after_help = "Exit codes: 0 done, 1 the agent said no, 2 wrong command line, 3 no agent reached,\n\
-                  4 still owed after a flush, 5 not confirmed."
+                  4 still owed after a flush, 5 not confirmed, 6 not connectable."
 )]
 pub(crate) struct Args {
     /// The agent's control socket [default: /run/splashdam/control.sock]
@@ -62,21 +62,62 @@ pub(crate) enum Command {
         #[arg(long)]
         all: bool,
     },
-    /// How far every source is read
+    /// How far every source is read; read again
     #[command(subcommand)]
     Positions(Positions),
+    /// Try what a job connects to, or a connection of datasources.toml; nothing is changed there
+    TestConnection {
+        /// A job's id, or a name of datasources.toml
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// The agent's counters in Prometheus form
     Metrics,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Positions {
-    /// One line for each file
+    /// One line for each file or shard
     Ls {
         /// Only this job
         #[arg(long, value_name = "JOB")]
         pipeline: Option<String>,
     },
+    /// Read again what a job has read: files from their beginning, Logstores from a time on
+    Reset(Resetting),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("how").required(true))]
+pub(crate) struct Resetting {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Where to: "beginning", or the time (UTC) from which on a Logstore received what is read again
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: String,
+    /// Leave documents that are there as they are, and add those that are missing
+    #[arg(long, group = "how")]
+    fill: bool,
+    /// Replace documents that are there
+    #[arg(long, group = "how")]
+    overwrite: bool,
+    /// Ship everything under new ids, so that what is there is there twice
+    #[arg(long, group = "how")]
+    again: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+impl Resetting {
+    pub(crate) fn how(&self) -> ResetHow {
+        match (self.fill, self.overwrite, self.again) {
+            (true, ..) => ResetHow::Fill,
+            (_, true, _) => ResetHow::Overwrite,
+            _ => ResetHow::Again,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,6 +198,9 @@ impl Args {
                  Start it again ({run}) and ask while it runs."
             ));
         }
+        if matches!(self.command, Command::TestConnection { .. }) {
+            hints.push("Without an agent `splashdam check --connect JOB` tries the connections of a job.".to_owned());
+        }
         hints
     }
 }
@@ -185,6 +229,11 @@ mod tests {
             ("flush --pipeline web", "Flush { pipeline: Some(\"web\") } \"/run/splashdam/control.sock\""),
             ("positions ls --socket s", "Positions(Ls { pipeline: None }) \"s\""),
             ("dead-letters ls --socket s", "DeadLetters(Ls { pipeline: None, limit: 100 }) \"s\""),
+            (
+                "positions reset web --to beginning --fill --socket s",
+                "Positions(Reset(Resetting { job: \"web\", to: \"beginning\", fill: true, overwrite: false, again: false, yes: false })) \"s\"",
+            ),
+            ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
             (
                 "dead-letters replay 3 4 --pipeline web --socket s",
@@ -217,6 +266,11 @@ mod tests {
             (
                 "dead-letters ls --limit 0",
                 "error: invalid value '0' for '--limit <N>': 0 is not in 1..18446744073709551615",
+            ),
+            ("positions reset web --to beginning", "error: the following required arguments were not provided:"),
+            (
+                "positions reset web --to beginning --fill --again",
+                "error: the argument '--fill' cannot be used with '--again'",
             ),
             ("dead-letters show x", "error: invalid value 'x' for '<N>': invalid digit found in string"),
             (

@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     StillOwed = 4,
     /// The question before something irreversible was not answered with yes.
     NotConfirmed = 5,
+    /// `test-connection` found something in the way.
+    NotConnectable = 6,
 }
 
 impl From<Exit> for ExitCode {

@@ -42,6 +42,11 @@ impl Output {
         Ok(())
     }
 
+    /// Whether stdout is looked at by a person who likes colours.
+    pub(crate) fn colour(&self) -> bool {
+        self.colour
+    }
+
     /// Whether what is asked for is wanted as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json

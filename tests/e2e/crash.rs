@@ -1,11 +1,11 @@
 //! Nothing is lost and nothing doubled whatever ends the agent, and damage on its disk costs at most time.
 
 use std::fs::OpenOptions;
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use e2e::agent::{Agent, PATIENCE, Room};
+use e2e::damage::{flip_bit, segments, written_end};
 use e2e::endpoint::Endpoint;
 use e2e::oracle::Oracle;
 use e2e::seed::Rng;
@@ -119,41 +119,6 @@ impl Owed {
         assert_eq!(report.collisions, 0, "after {damage}: {}\n{said}", report.summary());
         report.assert_clean();
     }
-}
-
-fn segments(data: &Path) -> Vec<PathBuf> {
-    fn look(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if entry.is_dir() {
-                look(&entry, found);
-            } else if entry.extension().is_some_and(|extension| extension == "seg") {
-                found.push(entry);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    look(data, &mut found);
-    found.retain(|path| path.metadata().unwrap().len() > 0 && !path.to_string_lossy().contains("dead"));
-    found.sort();
-    assert!(!found.is_empty(), "there are no segments in {}", data.display());
-    found
-}
-
-/// Where the written part of a file ends (segments may be allocated ahead).
-fn written_end(path: &Path) -> u64 {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).unwrap().read_to_end(&mut bytes).unwrap();
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1)
-}
-
-fn flip_bit(path: &Path, at: u64, bit: u64) {
-    let mut file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.seek(SeekFrom::Start(at)).unwrap();
-    file.read_exact(&mut byte).unwrap();
-    byte[0] ^= 1 << bit;
-    file.seek(SeekFrom::Start(at)).unwrap();
-    file.write_all(&byte).unwrap();
 }
 
 #[test]

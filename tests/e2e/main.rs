@@ -8,6 +8,7 @@
 
 mod answers; //    whatever Elasticsearch answers: verdicts, parking, retries
 mod bounds; //     memory, disk and time have limits: full buffer, full disk, SIGTERM
+mod connections; // what is told of wrong keys, names, addresses, permissions
 mod crash; //      kill -9, torn and damaged files, two agents on one folder
 mod documents; //  what a line becomes: raw, json, long, partial, broken
 mod many; //       many files, short-lived files
@@ -17,9 +18,12 @@ mod operating; //  what an operator types and reads
 mod packaging; // what the packages bring, and what systemd is told
 mod queries; //   SQL scripts: counts, windows, state over kills
 mod reload; //    other jobs for a running service
+mod resets; //   reading again on an operator's word
 mod rotation; //   every style of rotation
 mod scripts; //   SQL scripts whose final rows are those of a real Flink
 mod services; //  real Elasticsearch, OpenSearch and Flink
 mod set_aside; // a job that can't start beside those that can
 mod sls; //       Logstores: groups, kills, faults of the service
+mod sls_ends; //  Logstores: ends of runs, checkpoints by the local disk, damage
+mod sls_faults; //   what a Logstore refuses, cuts, garbles, deletes
 mod windows; //   windows over input out of order, over kills

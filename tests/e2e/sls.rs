@@ -9,22 +9,22 @@ use e2e::logstore::{Action, Fault, Log, LogGroup, Logstore, Options};
 use e2e::seed::Rng;
 use e2e::wait;
 
-const INDEX: &str = "logs-sls";
-const GROUP: &str = "splashdam";
+pub(crate) const INDEX: &str = "logs-sls";
+pub(crate) const GROUP: &str = "splashdam";
 
 /// Writes logs with numbers.
-struct Numbers {
-    next: usize,
+pub(crate) struct Numbers {
+    pub(crate) next: usize,
     rng: Rng,
 }
 
 impl Numbers {
-    fn new(name: &str) -> Numbers {
+    pub(crate) fn new(name: &str) -> Numbers {
         Numbers { next: 0, rng: Rng::for_test(name) }
     }
 
     /// Writes `count` logs in groups of some.
-    fn write(&mut self, logstore: &Logstore, count: usize) {
+    pub(crate) fn write(&mut self, logstore: &Logstore, count: usize) {
         let end = self.next + count;
         while self.next < end {
             let logs = (self.rng.within(1, 120) as usize).min(end - self.next);
@@ -39,7 +39,7 @@ fn log(n: usize) -> Log {
     Log::new(time).with("n", n.to_string()).with("message", format!("GET /page/{n} 200")).with("a", (n % 7).to_string())
 }
 
-fn job(logstore: &Logstore, endpoint: &Endpoint, key: &str, more: &str) -> String {
+pub(crate) fn job(logstore: &Logstore, endpoint: &Endpoint, key: &str, more: &str) -> String {
     let Options { project, logstore: name, .. } = logstore.options();
     format!(
         "id = \"job\"\n[source]\ntype = \"sls\"\nendpoint = \"cn-hangzhou.log.aliyuncs.com\"\nconnect = \"{}\"\n\
@@ -51,7 +51,7 @@ fn job(logstore: &Logstore, endpoint: &Endpoint, key: &str, more: &str) -> Strin
 }
 
 /// Waits until all numbers have arrived, and sees to it that each is there once.
-fn assert_each_once(endpoint: &Endpoint, count: usize) {
+pub(crate) fn assert_each_once(endpoint: &Endpoint, count: usize) {
     endpoint.wait_count(INDEX, count, PATIENCE);
     let found: Vec<usize> = endpoint.documents(|documents| {
         assert!(documents.collisions.is_empty(), "{:?}", documents.collisions.first());
@@ -61,7 +61,7 @@ fn assert_each_once(endpoint: &Endpoint, count: usize) {
     assert_eq!((found.len(), distinct.len(), distinct.last()), (count, count, count.checked_sub(1).as_ref()));
 }
 
-fn start(shards: u32) -> Logstore {
+pub(crate) fn start(shards: u32) -> Logstore {
     Logstore::start(Options { shards, ..Options::default() })
 }
 
@@ -158,7 +158,7 @@ fn three_agents_share_a_group_while_one_is_killed_and_shards_split_and_merge() {
 }
 
 /// The group's checkpoints are at the ends of all shards.
-fn all_checkpointed(logstore: &Logstore) -> bool {
+pub(crate) fn all_checkpointed(logstore: &Logstore) -> bool {
     logstore.shards().iter().all(|shard| logstore.checkpoint(GROUP, *shard) == Some(logstore.end_cursor(*shard)))
 }
 
@@ -194,7 +194,7 @@ fn a_checkpoint_moves_only_when_elasticsearch_has_the_logs_and_so_does_a_shard()
 }
 
 /// A script that counts the logs of each `a`, as it is published but for its placeholders.
-fn counting(logstore: &Logstore, endpoint: &Endpoint, more: &str) -> String {
+pub(crate) fn counting(logstore: &Logstore, endpoint: &Endpoint, more: &str) -> String {
     let Options { project, logstore: name, .. } = logstore.options();
     format!(
         "create table s(
@@ -233,7 +233,7 @@ fn counting(logstore: &Logstore, endpoint: &Endpoint, more: &str) -> String {
 }
 
 /// The counts of each `a` in the index.
-fn counts(endpoint: &Endpoint) -> Vec<(u64, u64)> {
+pub(crate) fn counts(endpoint: &Endpoint) -> Vec<(u64, u64)> {
     let mut counts: Vec<(u64, u64)> = endpoint.documents(|documents| {
         let number = |document: &serde_json::Value, field: &str| document[field].as_u64().unwrap();
         let pair = |document: serde_json::Value| (number(&document, "a"), number(&document, "cnt"));
@@ -243,7 +243,7 @@ fn counts(endpoint: &Endpoint) -> Vec<(u64, u64)> {
     counts
 }
 
-fn expected(count: usize) -> Vec<(u64, u64)> {
+pub(crate) fn expected(count: usize) -> Vec<(u64, u64)> {
     (0..7).map(|a| (a as u64, (0..count).filter(|n| n % 7 == a).count() as u64)).collect()
 }
 

@@ -7,10 +7,10 @@
 
 #![allow(clippy::print_stdout)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use e2e::logstore::{Event, Logstore, Options, What};
+use e2e::logstore::{Event, Log, LogGroup, Logstore, Options, What};
 use e2e::wait;
 
 /// An Aliyun Log Service in memory, on this machine.
@@ -30,9 +30,15 @@ struct Arguments {
     access_key_id: String,
     #[arg(long, default_value = "test-secret")]
     access_key_secret: String,
+    /// The project is in this region and in no other [default: it is in all].
+    #[arg(long)]
+    region: Option<String>,
     /// Seconds that logs are kept.
     #[arg(long, default_value_t = 30 * 24 * 3600)]
     ttl: u64,
+    /// Begin with so many logs: of a web server, with fields a, b and c to count by.
+    #[arg(long, default_value_t = 0)]
+    logs: u32,
     /// Take logs of any time, not only of the last 7 days.
     #[arg(long)]
     any_log_time: bool,
@@ -49,9 +55,11 @@ fn main() {
         access_key_secret: arguments.access_key_secret,
         ttl: Duration::from_secs(arguments.ttl),
         any_log_time: arguments.any_log_time,
+        region: arguments.region,
         ..Options::default()
     });
     let options = logstore.options();
+    fill(&logstore, arguments.logs);
     println!("{}", logstore.url());
     println!("endpoint  http://cn-hangzhou.log.aliyuncs.com (any region), through http_proxy={}", logstore.url());
     println!("project   {}", options.project);
@@ -64,6 +72,22 @@ fn main() {
             }
         }
         wait::pass(Duration::from_millis(200));
+    }
+}
+
+/// Writes logs in groups, as a producer does.
+fn fill(logstore: &Logstore, count: u32) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let log = |n: u32| {
+        let path = ["/", "/cart", "/search", "/login"][n as usize % 4];
+        Log::new(now as u32)
+            .with("a", (n % 7).to_string())
+            .with("b", n.to_string())
+            .with("c", path)
+            .with("message", format!("GET {path} {}", if n.is_multiple_of(50) { 500 } else { 200 }))
+    };
+    for first in (0..count).step_by(100) {
+        logstore.add_logs(&LogGroup::of((first..count.min(first + 100)).map(log)));
     }
 }
 

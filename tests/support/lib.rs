@@ -9,7 +9,8 @@
 pub mod agent; //         the real binary: start, kill -9, stop, look at its memory
 mod answer_body; //       answers that are slow or end too early
 pub mod binaries; //      builds it once
-pub mod ctl; //           splashctl against a running agent
+pub mod ctl;
+pub mod damage; //           splashctl against a running agent
 pub mod endpoint; //      an Elasticsearch that can be told to answer anything
 pub mod flink; //         a real Flink as the judge of SQL scripts
 pub mod logstore; //      an Aliyun Log Service to test against

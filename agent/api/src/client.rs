@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::types::{
-    Changed, DeadLetter, Flush, Flushed, PipelinePositions, Reading, Refusal, Reloaded, Selection, Status, Steered,
-    Which,
+    Changed, ConnectionTest, Connections, DeadLetter, Flush, Flushed, PipelinePositions, Reading, Refusal, Reloaded,
+    Reset, ResetSources, Selection, Status, Steered, Which,
 };
 use crate::{ShortPath, query, who_may};
 
@@ -140,6 +140,16 @@ impl Client {
 
     pub async fn resume(&self, pipeline: Option<&str>) -> Result<Steered, ClientError> {
         self.post("/resume", &Reading { pipeline: pipeline.map(str::to_owned) }).await
+    }
+
+    /// Lets a job read again, or shows what that would be.
+    pub async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, ClientError> {
+        self.post("/positions/reset", reset).await
+    }
+
+    /// Tries what a job, or a connection of `datasources.toml`, connects to.
+    pub async fn test_connection(&self, name: &str) -> Result<Connections, ClientError> {
+        self.post("/test-connection", &ConnectionTest { name: name.to_owned() }).await
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str, pairs: &[(&str, &str)]) -> Result<A, ClientError> {

@@ -2,7 +2,8 @@
 //!
 //! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
 //! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/pause`, `/resume`, `/reload`,
-//! `/dead-letters/replay`, `/dead-letters/drop`. A refusal is a [`Refusal`] with a status of 400 or more.
+//! `/dead-letters/replay`, `/dead-letters/drop`, `/positions/reset`, `/test-connection`. A refusal is a [`Refusal`]
+//! with a status of 400 or more.
 //!
 //! Promises: a field that one side does not know is passed over and a field that it misses has its default, so
 //! that agent and client of different versions understand each other; every call ends, with a clear error if
@@ -19,8 +20,9 @@ pub use client::{Client, ClientError};
 pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use types::{
-    Changed, DeadLetter, FailedJob, Flush, Flushed, FlushedPipeline, Health, ParkedLane, PipelinePositions,
-    PipelineStatus, Position, Reading, Refusal, Reloaded, Selection, ShardStatus, State, Status, Steered, Which,
+    Changed, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flush, Flushed, FlushedPipeline, Health,
+    ParkedLane, PipelinePositions, PipelineStatus, Position, Reading, Refusal, Reloaded, Reset, ResetHow, ResetSource,
+    ResetSources, ResetTo, Selection, ShardStatus, State, Status, Steered, Which,
 };
 
 /// What `--version` says: the version; in a packaged build also its commit and target.

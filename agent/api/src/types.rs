@@ -79,6 +79,8 @@ pub struct PipelineStatus {
     pub quota_waits: u64,
     /// Log groups that Log Service deleted before they were read.
     pub expired_groups: u64,
+    /// Shards that Log Service deleted before they were read to their end.
+    pub deleted_shards: u64,
 }
 
 /// A shard of a Logstore that is read here.
@@ -155,14 +157,18 @@ pub struct PipelinePositions {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Position {
+    /// Of a shard `project/logstore/number`.
     pub path: String,
     /// The number that stands for this source in every `_id`.
     pub source: u64,
+    /// Bytes; of a shard the number of the log group that is read next, as its cursor says it.
     pub offset: u64,
-    /// What it has in all; `None` where that is not known (a pipe, a file that is gone).
+    /// What it has in all; `None` where that is not known (a pipe, a file that is gone, a shard).
     pub size: Option<u64>,
-    /// One word, e.g. `active`, `idle`, `gone`.
+    /// e.g. `following`, `compressed`, `gone`; of a shard `reading`, `finished`, `elsewhere`, …
     pub state: String,
+    /// Of a shard that is read here: how late it is.
+    pub lag_seconds: Option<u64>,
 }
 
 /// A document that can't be delivered, kept with its reason.
@@ -282,6 +288,89 @@ pub struct FailedJob {
     pub id: String,
     /// May have several lines.
     pub why: String,
+}
+
+/// Body of `POST /positions/reset`: read again what a job has read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    pub pipeline: String,
+    pub to: ResetTo,
+    pub how: ResetHow,
+    /// Nothing is done; the answer says what would be.
+    #[serde(default)]
+    pub only_look: bool,
+}
+
+/// `"beginning"`, or `{"at": UNIX-SECONDS}` by the time at which a Logstore received its logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetTo {
+    Beginning,
+    At(i64),
+}
+
+/// What becomes of documents that are there already; there is no default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResetHow {
+    /// They stay; what is missing is added.
+    Fill,
+    /// They are replaced.
+    Overwrite,
+    /// They stay, and all is shipped once more under new ids.
+    Again,
+}
+
+/// Answer to `POST /positions/reset`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResetSources {
+    pub sources: Vec<ResetSource>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResetSource {
+    pub path: String,
+    /// How far it was read, and where reading goes on: bytes, or numbers of log groups.
+    pub from: u64,
+    pub to: u64,
+}
+
+/// Body of `POST /test-connection`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionTest {
+    /// A job's id, or a name of `datasources.toml`.
+    pub name: String,
+}
+
+/// Answer to `POST /test-connection`: all that a job (or one named connection) connects to, each tried.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Connections {
+    pub name: String,
+    pub connections: Vec<Connection>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Connection {
+    /// e.g. `source: Logstore project/logstore at http://…`
+    pub what: String,
+    pub connectable: bool,
+    /// What the failure is about, one word: `name`, `TCP`, `TLS`, `proxy`, `keys`, `permission`, `project`,
+    /// `logstore`, `version`, `clock`, `quota`, `service`, `settings`, `answer`.
+    pub step: Option<String>,
+    pub reason: Option<String>,
+    /// What was seen there, a line each.
+    pub found: Vec<String>,
+}
+
+impl Connections {
+    /// Whether all of them can be used.
+    pub fn connectable(&self) -> bool {
+        self.connections.iter().all(|one| one.connectable)
+    }
 }
 
 /// The body of every answer with a status of 400 or more.

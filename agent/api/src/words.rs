@@ -2,6 +2,8 @@
 //!
 //! Pure, and no part of what goes over the socket: there numbers are numbers.
 
+use crate::types::Connections;
+
 /// `1,234,567`
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -34,6 +36,33 @@ pub fn bytes(number: u64) -> String {
 /// `1 job`, `2 jobs`
 pub fn plural(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(number)) }
+}
+
+/// What became of each connection that was tried. `paint` is given each verdict, and whether it is a good one.
+pub fn connections_in_words(tested: &Connections, paint: impl Fn(&str, bool) -> String) -> String {
+    if tested.connections.is_empty() {
+        return format!("{} connects to nothing\n", tested.name);
+    }
+    let mut text = String::new();
+    for one in &tested.connections {
+        text.push_str(&format!("{}\n    ", harmless(&one.what)));
+        if one.connectable {
+            text.push_str(&paint("Connectable", true));
+        } else {
+            let (step, reason) = (one.step.as_deref().unwrap_or("?"), one.reason.as_deref().unwrap_or("?"));
+            text.push_str(&paint("Not connectable", false));
+            text.push_str(&format!(" ({step}): {}", harmless(reason)));
+        }
+        let found: String = one.found.iter().map(|line| format!("\n    {}", harmless(line))).collect();
+        text.push_str(&found);
+        text.push('\n');
+    }
+    text
+}
+
+/// What somebody else wrote must not steer a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `splashdam check [FILE…]`: everything that is wrong with the given jobs, or without a file with the service's
 //! config, datasources and all its jobs. Problems and warnings go to stderr, one line per good job to stdout.
-//! It reads files and looks at what globs match now; it writes nothing and opens no connection.
+//! It reads files and looks at what globs match now; it writes nothing, and opens no connection unless asked to try them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use splashdam_api::words::plural;
 
-use super::{Exit, matches, summary};
+use super::{Exit, connections, matches, summary};
 use crate::config::{self, Config, Found};
 use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, Vars, View};
 use crate::plan::{JobPlan, SourcePlan};
@@ -18,11 +18,17 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Stands for the folder of credentials where it can't be known.
 const UNSEEN: &str = "/run/credentials/splashdam.service";
 
-/// 0 if all is well (warnings may be), else 1.
-pub(crate) fn check(files: &[PathBuf], config: &Path, vars: &Vars) -> Exit {
+/// 0 if all is well (warnings may be), else 1. `connect`: the jobs' connections are tried as well.
+pub(crate) fn check(files: &[PathBuf], config: &Path, vars: &Vars, connect: bool) -> Exit {
     let mut out = io::stdout().lock();
     let mut err = io::stderr().lock();
-    match check_into(files, config, vars, &mut out, &mut err) {
+    let mut jobs = Vec::new();
+    let checked = check_into(files, config, vars, &mut jobs, &mut out, &mut err);
+    match checked {
+        Ok(good) if connect => match (connections::all_connectable(&jobs, &mut out), good) {
+            (Ok(true), true) => Exit::Ok,
+            _ => Exit::Problems,
+        },
         Ok(true) => Exit::Ok,
         // Nobody is left to tell when the output is closed.
         Ok(false) | Err(_) => Exit::Problems,
@@ -37,11 +43,12 @@ struct Examined {
     problems: Problems,
 }
 
-/// Whether all is well.
+/// Whether all is well; the good jobs.
 fn check_into(
     files: &[PathBuf],
     config: &Path,
     vars: &Vars,
+    plans: &mut Vec<JobPlan>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<bool> {
@@ -62,6 +69,7 @@ fn check_into(
     }
     for (file, plan) in good() {
         writeln!(out, "{}: ok: {}", file.display(), summary::of(plan))?;
+        plans.push(plan.clone());
     }
     let errors = problems.errors();
     if files.is_empty() && !config.exists() {
@@ -189,7 +197,7 @@ mod tests {
     fn run(folder: &Path, files: &[&str], config: &str) -> (bool, String, String) {
         let files: Vec<PathBuf> = files.iter().map(|name| folder.join(name)).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let well = check_into(&files, &folder.join(config), &Vars::new(), &mut out, &mut err).unwrap();
+        let well = check_into(&files, &folder.join(config), &Vars::new(), &mut Vec::new(), &mut out, &mut err).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap().replace(&folder.display().to_string(), "F");
         (well, text(out), text(err))
     }

@@ -1,6 +1,7 @@
 //! What the binary can be asked to do, one file each, and every way it can end.
 
 mod check;
+mod connections;
 mod demo;
 mod exit;
 mod explain;
@@ -73,6 +74,9 @@ enum Command {
         /// What ${NAME} stands for in SQL jobs
         #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
         vars: Vec<(String, String)>,
+        /// Try what the jobs connect to as well: name, TCP, TLS, keys, permission, version; nothing is changed there
+        #[arg(long)]
+        connect: bool,
     },
     /// Print the bulk items that a job would send; nothing is sent, no position is kept
     Try {
@@ -115,7 +119,7 @@ pub fn main(arguments: Arguments) -> Exit {
         Command::Run { jobs, data_dir, once, reset_state, begin_anew, vars } => {
             run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew, vars: all(vars) })
         }
-        Command::Check { files, config, vars } => check::check(&files, &config, &all(vars)),
+        Command::Check { files, config, vars, connect } => check::check(&files, &config, &all(vars), connect),
         Command::Try { job, limit, vars } => match runtime() {
             Ok(runtime) => {
                 let _inside = runtime.enter();

@@ -1,5 +1,6 @@
 //! `splashdam run JOB…`: jobs in the foreground, with a progress line on a terminal.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
-use crate::job::{Problems, Vars};
+use crate::job::{Datasources, Problems, Vars};
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
@@ -47,6 +48,7 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
     };
     // What is said of it is to be found from elsewhere, too.
     let data_dir = std::path::absolute(&data_dir).unwrap_or(data_dir);
+    let beside: BTreeSet<PathBuf> = files.iter().map(|file| Datasources::beside(file)).collect();
     let settings = Settings {
         data_dir,
         durability: Durability::Group,
@@ -55,6 +57,7 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
         reset_state,
         service: false,
         begin_anew,
+        datasources: beside.into_iter().collect(),
     };
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
@@ -86,7 +89,8 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
         tracing::warn!(%error, "no control socket: splashctl can't reach this agent");
     }
     let mut told = Vec::new();
-    let mut line = ProgressLine::new(once);
+    let ends = |source: &SourcePlan| matches!(source, SourcePlan::Sls(plan) if plan.ends);
+    let mut line = ProgressLine::new(once || sources.iter().all(ends));
     let look = if agent.is_bounded() { LOOK } else { RARE_LOOK };
     let exit = loop {
         complain_of_failures(&agent, &mut told);

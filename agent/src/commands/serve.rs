@@ -68,6 +68,7 @@ async fn service(path: &Path, config: &Config, plans: Vec<JobPlan>, begin_anew: 
         reset_state: false,
         service: true,
         begin_anew,
+        datasources: vec![config.datasources.clone()],
     };
     let agent = match tokio::task::block_in_place(|| Agent::start(&settings, plans)) {
         Ok(agent) => Arc::new(agent),

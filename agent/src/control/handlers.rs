@@ -13,7 +13,9 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use splashdam_api::{Changed, DeadLetter, Flush, Health, Reading, Refusal, Selection, Which, parse_query};
+use splashdam_api::{
+    Changed, ConnectionTest, DeadLetter, Flush, Health, Reading, Refusal, Reset, Selection, Which, parse_query,
+};
 
 use super::operations::Operations;
 
@@ -94,6 +96,15 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
             changed(agent.drop_dead_letters(&pipeline, numbers)).await
         }
         (&Method::POST, "/reload") => json(&agent.reload().await.map_err(no)?),
+        (&Method::POST, "/positions/reset") => {
+            let reset: Reset = body_of(request).await?;
+            must_exist(agent, &reset.pipeline)?;
+            json(&agent.reset_positions(&reset).await.map_err(no)?)
+        }
+        (&Method::POST, "/test-connection") => {
+            let ConnectionTest { name } = body_of(request).await?;
+            json(&agent.test_connection(&name).await.map_err(no)?)
+        }
         (&Method::POST, "/flush") => flush(agent, request).await,
         (&Method::POST, "/pause") => reading(agent, request, true).await,
         (&Method::POST, "/resume") => reading(agent, request, false).await,
@@ -216,7 +227,16 @@ fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
 
 fn unknown(method: &Method, path: &str) -> Refused {
     const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters"];
-    const POST: &[&str] = &["/pause", "/resume", "/dead-letters/replay", "/dead-letters/drop", "/flush", "/reload"];
+    const POST: &[&str] = &[
+        "/flush",
+        "/pause",
+        "/resume",
+        "/reload",
+        "/dead-letters/replay",
+        "/dead-letters/drop",
+        "/positions/reset",
+        "/test-connection",
+    ];
     let (status, other) = match *method {
         Method::GET if POST.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes POST".to_owned()),
         Method::POST if GET.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes GET".to_owned()),

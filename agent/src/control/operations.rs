@@ -2,7 +2,9 @@
 
 use std::future::Future;
 
-use splashdam_api::{DeadLetter, Flushed, PipelinePositions, Reloaded, Status, Steered};
+use splashdam_api::{
+    Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered,
+};
 
 use crate::pipeline::Agent;
 
@@ -15,6 +17,9 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn flush(&self, pipeline: Option<&str>) -> impl Future<Output = Result<Flushed, String>> + Send;
     /// Has the configuration read again; an error is why nothing was changed.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
+    fn reset_positions(&self, reset: &Reset) -> impl Future<Output = Result<ResetSources, String>> + Send;
+    /// Of a job or a named connection.
+    fn test_connection(&self, name: &str) -> impl Future<Output = Result<Connections, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -59,6 +64,14 @@ impl Operations for Agent {
 
     async fn reload(&self) -> Result<Reloaded, String> {
         Agent::ask_for_reload(self).await
+    }
+
+    async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, String> {
+        Agent::reset_positions(self, reset).await
+    }
+
+    async fn test_connection(&self, name: &str) -> Result<Connections, String> {
+        Agent::test_connection(self, name).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus, Position,
-    Reloaded, State, Status, Steered, Which,
+    Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus,
+    Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -45,6 +45,12 @@ impl Operations for StandIn {
     }
     async fn reload(&self) -> Result<Reloaded, String> {
         Err("jobs.d/web.toml:3:1: unknown key".to_owned())
+    }
+    async fn reset_positions(&self, _: &Reset) -> Result<ResetSources, String> {
+        Ok(ResetSources::default())
+    }
+    async fn test_connection(&self, name: &str) -> Result<Connections, String> {
+        Err(format!("there is no job and no datasource \"{name}\" here"))
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;

@@ -12,6 +12,7 @@ mod connection;
 mod endpoints;
 mod identity;
 mod indices;
+mod probe;
 mod refusal;
 mod response;
 mod retry;
@@ -22,6 +23,7 @@ pub(crate) use client::{Client, Failure, Reply};
 pub(crate) use concurrency::Concurrency;
 pub(crate) use identity::Identity;
 pub(crate) use indices::{Indices, Wanted};
+pub(crate) use probe::{Trouble as Unreached, probe};
 pub(crate) use refusal::Refusal;
 pub(crate) use response::{
     Answer, Sent, Trouble, Verdict, Whole, judge, judge_conflict, judge_failure, judge_question,

@@ -24,15 +24,18 @@ pub(crate) use members::{MEMBER_BYTES, Scratch};
 #[allow(unused_imports, reason = "the columns way is not joined yet")]
 pub(crate) use rows::{EncodedRows, Item, RowEncoder, UnencodedRow};
 
+const CREATE: &[u8] = b"{\"create\":{\"_id\":\"";
+const INDEX: &[u8] = b"{\"index\":{\"_id\":\"";
+
 /// Stands in an id where the agent does, if several agents share a source.
 pub(crate) const SHARED: &str = "sls";
 
 /// What encoding needs to know of a job. Shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Encoder {
-    /// `{"create":{"_id":"JOB.AGENT.`
+    /// `JOB.AGENT.`
     head: String,
-    /// `{"create":{"_id":"JOB.sls.`
+    /// `JOB.sls.`
     shared_head: String,
     namer: Namer,
     routing: Option<String>,
@@ -44,6 +47,8 @@ pub(crate) struct Encoding<'a> {
     encoder: &'a Encoder,
     /// `{"create":{"_id":"JOB.AGENT.SOURCE.`, or `JOB.sls.SOURCE.CURSOR.`
     action: Vec<u8>,
+    /// Documents replace those that have their ids.
+    replace: bool,
     members: Members<'a>,
 }
 
@@ -54,8 +59,8 @@ impl Encoder {
             Some(Routing::Literal(_)) | None => None, // a literal one is a request parameter
         };
         Encoder {
-            head: format!("{{\"create\":{{\"_id\":\"{job}.{agent}."),
-            shared_head: format!("{{\"create\":{{\"_id\":\"{job}.{SHARED}."),
+            head: format!("{job}.{agent}."),
+            shared_head: format!("{job}.{SHARED}."),
             namer: Namer::new(&plan.index),
             routing,
             level: plan.bulk.compression,
@@ -63,14 +68,24 @@ impl Encoder {
     }
 
     pub(crate) fn begin<'a>(&'a self, scratch: &'a mut Scratch) -> Encoding<'a> {
-        Encoding { encoder: self, action: Vec::new(), members: Members::new(scratch, self.level) }
+        Encoding { encoder: self, action: Vec::new(), replace: false, members: Members::new(scratch, self.level) }
     }
 }
 
 impl Encoding<'_> {
+    /// Whether the documents of sources named from now on replace those that have their ids.
+    pub(crate) fn replace(&mut self, replace: bool) {
+        self.replace = replace;
+    }
+
+    fn verb(&mut self) {
+        self.action.clear();
+        self.action.extend_from_slice(if self.replace { INDEX } else { CREATE });
+    }
+
     /// The documents that follow are of this source.
     pub(crate) fn source(&mut self, source: SourceId) {
-        self.action.clear();
+        self.verb();
         self.action.extend_from_slice(self.encoder.head.as_bytes());
         self.action.extend_from_slice(source.0.to_string().as_bytes());
         self.action.push(b'.');
@@ -79,7 +94,7 @@ impl Encoding<'_> {
     /// The documents that follow are of this log group of a Logstore; their offsets are their numbers in it. No agent
     /// is in their ids: whoever reads them makes the same ones.
     pub(crate) fn log_group(&mut self, source: SourceId, cursor: u64) {
-        self.action.clear();
+        self.verb();
         self.action.extend_from_slice(self.encoder.shared_head.as_bytes());
         crate::record::push_number(source.0, &mut self.action);
         self.action.push(b'.');

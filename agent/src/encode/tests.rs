@@ -101,3 +101,23 @@ fn a_log_has_the_same_id_whoever_reads_it() {
     assert_eq!(ids("agent1"), "{\"create\":{\"_id\":\"job.sls.7.1447299606896632356.12\"}}\n{}\n");
     assert_eq!(ids("agent1"), ids("agent2"));
 }
+
+#[test]
+fn only_what_is_to_be_replaced_is_indexed_over_what_is_there() {
+    let encoder = Encoder::new("job", "agent", &ElasticsearchPlan::new("http://x", "i"));
+    let mut scratch = Scratch::default();
+    let mut encoding = encoder.begin(&mut scratch);
+    for (replace, offset) in [(true, 0), (false, 7)] {
+        encoding.replace(replace);
+        encoding.source(SourceId(3));
+        let render = |out: &mut Vec<u8>| {
+            out.extend_from_slice(b"{}");
+            None
+        };
+        encoding.document(offset, render).unwrap();
+    }
+    let member = encoding.finish().unwrap().remove(0);
+    let body = gzip::decompress(&member.gzip, u64::from(member.raw_len)).unwrap();
+    let want = "{\"index\":{\"_id\":\"job.agent.3.0\"}}\n{}\n{\"create\":{\"_id\":\"job.agent.3.7\"}}\n{}\n";
+    assert_eq!(String::from_utf8(body).unwrap(), want);
+}

@@ -14,8 +14,10 @@ use splashdam_api as api;
 
 use super::build::Site;
 use super::codec::Pool;
+use super::connections::Named;
 use super::query_outputs::Sinks;
 use super::reload::Reloads;
+use super::resets;
 use super::roster::{Roster, Shown};
 use super::running::Running;
 use super::set_aside::SetAside;
@@ -43,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) service: bool,
     /// Jobs that go on although they have lost their positions, or their state fits no more.
     pub(crate) begin_anew: Vec<String>,
+    /// Files with named connections, for who wants to try one.
+    pub(crate) datasources: Vec<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -147,12 +151,12 @@ impl Agent {
         let (mut ready, mut roster) = (Vec::new(), Roster::default());
         for job in jobs {
             let (id, buffer) = (job.id().to_owned(), job.buffer().clone());
-            match site.build(job) {
+            match site.build(job.clone()) {
                 Ok(built) => ready.push(built),
                 Err(error) => {
                     let why = error.of_one_job()?;
                     let door = agent.store.pipeline(&id, &buffer)?;
-                    roster.set_aside.push(Arc::new(SetAside { door, id, why }));
+                    roster.set_aside.push(Arc::new(SetAside { door, id, why, plan: job }));
                 }
             }
         }
@@ -311,12 +315,13 @@ impl Agent {
     }
 
     pub(crate) fn positions(&self, pipeline: Option<&str>) -> Vec<api::PipelinePositions> {
+        let roster = self.roster.now();
         let wanted = |(id, _): &(&str, _)| pipeline.is_none_or(|wanted| wanted == *id);
         let shown = |(id, door): (&str, _)| api::PipelinePositions {
             pipeline: id.to_owned(),
-            positions: status::positions(door),
+            positions: status::positions(door, roster.of(id).map_or(&[], |p| &p.signals.watches)),
         };
-        self.roster.now().doors().filter(wanted).map(shown).collect()
+        roster.doors().filter(wanted).map(shown).collect()
     }
 
     /// Lets nothing more of one job, or of all, be read, or lets it go on; what was read is shipped. Gives the jobs for
@@ -374,6 +379,29 @@ impl Agent {
         let aside = roster.set_aside.iter().filter(|job| pipeline.is_none_or(|id| id == job.id));
         let aside = aside.map(|job| job.flushed());
         Ok(api::Flushed { pipelines: chosen.iter().zip(before).map(flushed).chain(aside).collect() })
+    }
+
+    /// Lets a job read again, or shows what that would be.
+    ///
+    /// # Errors
+    /// Why it can't be done.
+    pub(crate) async fn reset_positions(&self, reset: &api::Reset) -> Result<api::ResetSources, String> {
+        let running = self.roster.now().of(&reset.pipeline).cloned();
+        match running {
+            Some(running) => resets::reset(&running, reset).await,
+            None => Err(format!("the job {} does not run", reset.pipeline)),
+        }
+    }
+
+    /// Tries what a job, or a named connection, connects to.
+    ///
+    /// # Errors
+    /// There is neither of that name.
+    pub(crate) async fn test_connection(&self, name: &str) -> Result<api::Connections, String> {
+        let roster = self.roster.now();
+        let jobs = roster.running.iter().map(|p| &p.job).chain(roster.set_aside.iter().map(|job| &job.plan));
+        let named = Named { jobs: jobs.cloned().collect(), datasources: self.settings.datasources.clone() };
+        named.test(name).await
     }
 
     pub(crate) async fn dead_letters(

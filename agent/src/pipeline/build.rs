@@ -14,6 +14,7 @@ use super::query_codec::QueryCodec;
 use super::query_door::QueryDoor;
 use super::query_outputs::{Outputs, Sinks, lane_prefix};
 use super::query_stage::{QueryError, QueryStage};
+use super::resets::Overwrites;
 use super::state_log::StateLog;
 use super::status::held;
 use super::upserts::Upserts;
@@ -86,7 +87,8 @@ impl Site<'_> {
         }
         let agent = self.store.agent_id();
         let reader = Reader { agent: &agent, job: &plan.id };
-        let opened = Source::open(&plan.source, door.rows(), self.settings.once, reader, metrics.clone());
+        let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| is_own(*key));
+        let opened = Source::open(&plan.source, rows, self.settings.once, reader, metrics.clone());
         let source = opened.map_err(|error| StartError::Source { job: plan.id.clone(), error })?;
         let work = Work::Lines(Box::new(Codec::new(plan, &self.store.agent_id(), self.host, metrics.clone())));
         let once = self.settings.once || plan.source.ends();
@@ -96,7 +98,8 @@ impl Site<'_> {
             door: SinkDoor::Store(door.clone()),
         };
         let versions = Versions::default();
-        let parts = Parts { door, source, work, query: None, versions, sinks: Sinks::default(), once };
+        let overwrites = Overwrites::new(&own, sink.delivery.filling.clone());
+        let parts = Parts { door, source, work, query: None, versions, overwrites, sinks: Sinks::default(), once };
         let ingest = self.ingest(&plan.id, parts, plan.sink.bulk.linger, &plan.buffer, metrics);
         Ok(Built { job: job.clone(), ingest, sinks: vec![sink], upserts: None })
     }
@@ -160,7 +163,8 @@ impl Site<'_> {
                 tracing::warn!(job = %plan.id, "{}", held(&sink, &lane));
             }
         }
-        let parts = Parts { door, source, work, query: stage, versions, sinks: names, once };
+        let overwrites = Overwrites::default();
+        let parts = Parts { door, source, work, query: stage, versions, overwrites, sinks: names, once };
         let ingest = self.ingest(&plan.id, parts, linger, &plan.buffer, metrics);
         Ok(Built { job: job.clone(), ingest, sinks, upserts })
     }
@@ -215,6 +219,7 @@ impl Site<'_> {
             work: Arc::new(parts.work),
             query: parts.query,
             versions: parts.versions,
+            overwrites: parts.overwrites,
             sinks: parts.sinks,
             pool: self.pool.clone(),
             linger,
@@ -247,6 +252,7 @@ struct Parts {
     work: Work,
     query: Option<Box<QueryStage>>,
     versions: Versions,
+    overwrites: Overwrites,
     sinks: Sinks,
     once: bool,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::query_codec::QueryCodec;
 use super::query_outputs::Ready;
+use super::resets::Overwrites;
 use crate::decode::{self, Decoder, records};
 use crate::encode::{Encoder, Encoding, Scratch};
 use crate::metrics::PipelineMetrics;
@@ -75,6 +76,8 @@ pub(super) struct Batch {
     pub(super) refused: Vec<Refused>,
     /// The first of the versions that its rows may have.
     pub(super) version: u64,
+    /// Which of its documents replace those that are there.
+    pub(super) overwrites: Overwrites,
 }
 
 pub(super) struct Encoded {
@@ -135,9 +138,20 @@ impl Codec {
     /// # Errors
     /// Only what compressing into memory can fail with.
     pub(crate) fn encode(&self, chunks: &[Chunk], now: Timestamp, scratch: &mut Scratch) -> io::Result<Rendered> {
+        self.encode_replacing(chunks, &Overwrites::default(), now, scratch)
+    }
+
+    fn encode_replacing(
+        &self,
+        chunks: &[Chunk],
+        overwrites: &Overwrites,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> io::Result<Rendered> {
         let mut encoding = self.encoder.begin(scratch);
         let mut found = Found::default();
         for chunk in chunks {
+            encoding.replace(overwrites.replaces(chunk));
             match chunk.piece {
                 Piece::LogGroups => self.log_groups(chunk, &mut encoding, &mut found)?,
                 Piece::Lines | Piece::Part(_) => self.lines(chunk, now, &mut encoding, &mut found)?,
@@ -202,7 +216,7 @@ impl Codec {
     }
 
     fn work(&self, batch: Batch, now: Timestamp, scratch: &mut Scratch) -> io::Result<Encoded> {
-        let Rendered { members, untimed } = self.encode(&batch.chunks, now, scratch)?;
+        let Rendered { members, untimed } = self.encode_replacing(&batch.chunks, &batch.overwrites, now, scratch)?;
         let dead = batch.refused.iter().map(|r| self.dead_letter(r, now)).collect();
         let lines = batch.chunks.into_iter().filter(|c| c.piece == Piece::Lines);
         let buffers = lines.map(|c| c.data).collect();

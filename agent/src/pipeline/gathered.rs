@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::allowance::BATCH_BYTES;
 use super::codec::Batch;
+use super::resets::Overwrites;
 use super::versions::Versions;
 use crate::record::{Chunk, Piece, Refused, Row, SourceId, Step, log_group};
 
@@ -70,12 +71,14 @@ impl Gathered {
     }
 
     /// Takes everything out, if there is something.
-    pub(super) fn take(&mut self, versions: &mut Versions) -> Option<(Batch, Beside)> {
+    pub(super) fn take(&mut self, versions: &mut Versions, overwrites: &mut Overwrites) -> Option<(Batch, Beside)> {
         self.since?;
         let Gathered { chunks, refused, rows, finished, bytes, since: _ } = std::mem::take(self);
-        let rows = rows.into_iter().map(|(key, value)| Row { key, value }).collect();
+        let mut rows: Vec<Row> = rows.into_iter().map(|(key, value)| Row { key, value }).collect();
+        let replacing = overwrites.clone();
+        rows.extend(overwrites.passed(&chunks));
         let version = versions.draw(|| most_rows(&chunks));
-        Some((Batch { chunks, refused, version }, Beside { rows, finished, bytes }))
+        Some((Batch { chunks, refused, version, overwrites: replacing }, Beside { rows, finished, bytes }))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Promises: batches are committed in the order in which they were read, each with the positions behind it;
 //! while there is no room, nothing is read but the source is still looked at (rotation goes on).
 
+mod again;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -16,6 +18,7 @@ use super::gathered::{Beside, Gathered};
 use super::notices::Notices;
 use super::query_outputs::{Sinks, print};
 use super::query_stage::{QueryStage, Stepped};
+use super::resets::{Order, Overwrites};
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::plan::{BufferPlan, WhenFull};
@@ -29,8 +32,6 @@ const ROOM_LOOK: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_secs(1);
 /// How often a query that has read everything looks whether all of it has arrived.
 const REST_LOOK: Duration = Duration::from_millis(10);
-/// Going back behind damage is tried again after so long.
-const SET_BACK_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IngestError {
@@ -62,6 +63,9 @@ pub(super) struct Signals {
     pub(super) parked: Mutex<Option<String>>,
     /// When records were last seen to be dropped by a full buffer, in milliseconds of unix time. 0: not in this run.
     pub(super) dropped_at: AtomicI64,
+    /// Somebody wants something read again.
+    pub(super) reset: Mutex<Option<Order>>,
+    pub(super) reset_wanted: AtomicBool,
     /// To look at Logstores from outside.
     pub(super) watches: Vec<SlsWatch>,
     /// Loop turns: whoever watches for progress compares two readings.
@@ -77,6 +81,8 @@ pub(super) struct Ingest {
     pub(super) query: Option<Box<QueryStage>>,
     /// Where the versions of rows come from that are encoded without a state.
     pub(super) versions: Versions,
+    /// What is read again to replace what is there.
+    pub(super) overwrites: Overwrites,
     pub(super) sinks: Sinks,
     pub(super) pool: Arc<Pool>,
     pub(super) linger: Duration,
@@ -155,6 +161,10 @@ impl Ingest {
             running.drain()?;
             if running.is_set_back_due() {
                 running.set_back()?;
+            } else if let Some(order) = running.ordered() {
+                let outcome = running.reset(&order);
+                order.done(outcome.as_ref().map_err(ToString::to_string).copied());
+                outcome?;
             } else if running.is_over() {
                 running.rest()?;
                 if !running.wait_for_damage() {
@@ -175,7 +185,7 @@ impl Running {
             self.ingest.signals.turns.fetch_add(1, Ordering::Relaxed);
             self.commit_ready()?;
             self.commit_due()?;
-            if self.stopped() || self.is_set_back_due() {
+            if self.stopped() || self.is_set_back_due() || self.is_reset_due() {
                 return Ok(());
             }
             let now = Instant::now();
@@ -252,6 +262,9 @@ impl Running {
             && self.waiting.is_empty()
             && self.receipts.is_empty()
             && self.ingest.query.as_ref().is_none_or(|stage| !stage.pending());
+        if settled && self.ingest.door.owed_bytes() == 0 {
+            self.ingest.overwrites.rest(|source| self.read_to(source));
+        }
         let full = self.full();
         signals.full.store(full.is_some(), Ordering::Release);
         if let Ok(mut parked) = signals.parked.lock() {
@@ -292,7 +305,9 @@ impl Running {
 
     /// Hands what was gathered to the workers.
     fn dispatch(&mut self) {
-        let Some((batch, beside)) = self.gathered.take(&mut self.ingest.versions) else { return };
+        let Some((batch, beside)) = self.gathered.take(&mut self.ingest.versions, &mut self.ingest.overwrites) else {
+            return;
+        };
         let answer = self.ingest.pool.submit(&self.ingest.work, batch, Timestamp::now(), self.waker.clone());
         self.waiting.push_back(Waiting { answer, beside });
     }
@@ -395,29 +410,6 @@ impl Running {
 
     fn is_over(&self) -> bool {
         self.stopped() || (self.ingest.once && self.ingest.source.finished())
-    }
-
-    /// Something stored turned out to be damaged, and it can be gone back behind it now.
-    fn is_set_back_due(&self) -> bool {
-        let room = || matches!(self.ingest.door.room(), Room::Yes | Room::Full);
-        !self.stopped() && self.ingest.door.is_damaged() && Instant::now() >= self.set_back_due && room()
-    }
-
-    /// Reads on from before what is damaged. All that was read is committed.
-    fn set_back(&mut self) -> Result<(), IngestError> {
-        match self.ingest.door.set_back() {
-            Ok(true) => {
-                self.ingest.source.set_back(self.ingest.door.rows())?;
-                self.arrivals.begin_again(&self.ingest.door);
-            }
-            Ok(false) => {}
-            Err(error @ StoreError::Stopped) => return Err(error.into()),
-            Err(error) => {
-                tracing::warn!(job = %self.ingest.job, %error, "can't go back behind what is damaged; it is tried again");
-                self.set_back_due = Instant::now() + SET_BACK_AGAIN;
-            }
-        }
-        Ok(())
     }
 
     /// After the end of a bounded source: waits until nothing is owed any more (false), or until something of it

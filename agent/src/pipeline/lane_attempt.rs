@@ -2,6 +2,7 @@
 //!
 //! Decides nothing about documents (that is `deliver/response.rs`) and changes no lane; it reports an `Outcome`.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -131,8 +132,9 @@ async fn run<D: Door>(shared: &Arc<Shared<D>>, outcome: &mut Outcome) -> Result<
     outcome.wire_bytes = built.body.len() as u64;
     shared.metrics.requests.inc();
     shared.metrics.request_bytes.inc_by(outcome.wire_bytes);
+    let filling = shared.state.filling.load(Ordering::Relaxed);
     let sent: Vec<Sent> =
-        outcome.work.pieces.iter().map(|piece| Sent { items: piece.count(), before: piece.sent }).collect();
+        outcome.work.pieces.iter().map(|piece| Sent { items: piece.count(), before: piece.sent || filling }).collect();
     let begun = Instant::now();
     let reply = shared.client.bulk(&outcome.index, &identity, built.body.clone(), outcome.work.count()).await;
     outcome.latency = begun.elapsed();

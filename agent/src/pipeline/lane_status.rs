@@ -4,6 +4,7 @@
 //! is kept in a small file, so that an address that leads to another cluster is noticed after a restart too.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub(crate) struct Delivery {
     shown: Mutex<DeliveryStatus>,
     cluster: Mutex<Option<String>>,
     pub(super) wake: Notify,
+    /// Something is read again: documents that are there already are those that were sent before.
+    pub(super) filling: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -78,6 +81,7 @@ impl Delivery {
             shown: Mutex::default(),
             cluster: Mutex::new(cluster),
             wake: Notify::new(),
+            filling: Arc::default(),
         })
     }
 

@@ -9,6 +9,7 @@ mod allowance;
 mod arrivals;
 mod build;
 mod codec;
+mod connections;
 mod deliver;
 mod gathered;
 mod ingest;
@@ -31,6 +32,7 @@ mod query_door;
 mod query_outputs;
 mod query_stage;
 mod reload;
+mod resets;
 mod roster;
 mod running;
 mod set_aside;
@@ -42,6 +44,8 @@ mod versions;
 #[allow(dead_code)]
 pub(crate) use agent::host_name;
 pub(crate) use agent::{Agent, Progress, Settings, StartError};
+
 pub(crate) use codec::{Codec, Rendered, Untimed};
+pub(crate) use connections::test_job;
 pub(crate) use reload::Asking;
 pub(crate) use trial::{Tried, try_query};

@@ -70,6 +70,7 @@ impl Notices {
         let job = &self.job;
         match source {
             Source::Several(sources) if sources.are_stdin() => tracing::info!(%job, "reading standard input"),
+            Source::Several(sources) if sources.are_logstores() => tracing::info!(%job, "reading Logstores"),
             Source::File(_) | Source::Several(_) => {
                 let Progress { read, total } = source.progress();
                 tracing::info!(%job, files, unread = %bytes(total.max(read)), "reading");

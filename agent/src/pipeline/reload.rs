@@ -188,7 +188,7 @@ impl Change<'_> {
         self.failed(&id, why.clone());
         // Without a store there is nothing that could be shown of it, and nothing goes on anyway.
         if let Ok(door) = self.agent.store.pipeline(&id, job.buffer()) {
-            self.next.set_aside.push(Arc::new(SetAside { id, why, door }));
+            self.next.set_aside.push(Arc::new(SetAside { id, why, door, plan: job.clone() }));
         }
     }
 

@@ -6,6 +6,7 @@
 
 use splashdam_api::{FlushedPipeline, PipelineStatus, State};
 
+use crate::plan::JobPlan;
 use crate::store;
 
 pub(super) struct SetAside {
@@ -13,6 +14,8 @@ pub(super) struct SetAside {
     /// Why, as a person has to know it; may have several lines.
     pub(super) why: String,
     pub(super) door: store::Pipeline,
+    /// What it was to do.
+    pub(super) plan: JobPlan,
 }
 
 impl SetAside {

@@ -8,7 +8,7 @@ use super::running::Running;
 use super::versions;
 use crate::record::Timestamp;
 use crate::source::Source;
-use crate::source::sls::ShardState;
+use crate::source::sls::{ShardState, SlsWatch};
 use crate::store::{self, Room};
 
 /// Assembles the answer from the counters, the door and the delivery state.
@@ -53,6 +53,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         shards: running.signals.watches.iter().flat_map(|watch| watch.shards()).map(shard).collect(),
         quota_waits: metrics.quota_waits.get(),
         expired_groups: metrics.expired_groups.get(),
+        deleted_shards: metrics.deleted_shards.get(),
     }
 }
 
@@ -131,16 +132,30 @@ fn state(running: &Running, delivery: &DeliveryStatus, owed: u64) -> (State, Opt
 }
 
 /// How far each source of a pipeline is read.
-pub(super) fn positions(door: &store::Pipeline) -> Vec<api::Position> {
+pub(super) fn positions(door: &store::Pipeline, watches: &[SlsWatch]) -> Vec<api::Position> {
     let shown = |p: crate::source::FilePosition| api::Position {
         path: p.path,
         source: p.source.0,
         offset: p.offset,
-        size: Some(p.size),
+        size: p.size,
         state: p.state.to_owned(),
+        lag_seconds: None,
     };
     let rows: Vec<_> = door.rows().into_iter().filter(|(key, _)| !versions::is_own(*key)).collect();
-    Source::positions(&rows).into_iter().map(shown).collect()
+    let mut positions: Vec<api::Position> = Source::positions(&rows).into_iter().map(shown).collect();
+    for held in watches.iter().flat_map(SlsWatch::shards) {
+        for position in positions.iter_mut().filter(|position| position.path == held.shard) {
+            (position.state, position.lag_seconds) = (held.state.to_owned(), held.lag_seconds);
+        }
+    }
+    positions.sort_by(|a, b| natural(&a.path).cmp(&natural(&b.path)));
+    positions
+}
+
+/// Shards of one Logstore in the order of their numbers.
+fn natural(path: &str) -> (&str, u64) {
+    let numbered = path.rsplit_once('/').and_then(|(of, number)| Some((of, number.parse().ok()?)));
+    numbered.unwrap_or((path, 0))
 }
 
 /// A dead letter as an operator sees it.

@@ -8,6 +8,7 @@ use super::codec::Batch;
 use super::places::Places;
 use super::query_codec::{QueryCodec, context};
 use super::query_outputs::{Outputs, Ready, Sinks};
+use super::resets::Overwrites;
 use crate::encode::Scratch;
 use crate::metrics::PipelineMetrics;
 use crate::plan::QueryPlan;
@@ -55,7 +56,7 @@ pub(crate) fn try_query(
         let step = source.poll(LOOK_BYTES, Instant::now()).map_err(|error| error.to_string())?;
         let idle = step.chunks.is_empty() && step.refused.is_empty();
         let now = Timestamp::now();
-        let batch = Batch { chunks: step.chunks, refused: step.refused, version: 1 };
+        let batch = Batch { chunks: step.chunks, refused: step.refused, version: 1, overwrites: Overwrites::default() };
         let encoded = codec.work(batch, now, &mut scratch).map_err(|error| error.to_string())?;
         if !hand_over(encoded.ready, &sinks, &mut take)? {
             return Ok(());

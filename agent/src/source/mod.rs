@@ -64,6 +64,17 @@ pub(crate) struct Progress {
     pub(crate) total: u64,
 }
 
+/// Something to be read again: the row that says from where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Again {
+    pub(crate) row: Row,
+    /// Empty: a row that goes with the others and is no source.
+    pub(crate) path: String,
+    /// How far it is read, and where it is read from.
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
 /// What an operator sees of one stored position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilePosition {
@@ -74,8 +85,8 @@ pub(crate) struct FilePosition {
     pub(crate) moved_to: Option<String>,
     pub(crate) offset: u64,
     /// The size in bytes when it was last looked at (of the compressed file, where it is one).
-    pub(crate) size: u64,
-    /// `following`, `compressed` or `gone`.
+    pub(crate) size: Option<u64>,
+    /// `following`, `compressed` or `gone`; of a shard `elsewhere`, as far as its row can tell.
     pub(crate) state: &'static str,
 }
 
@@ -282,6 +293,11 @@ impl Source {
         let mut positions = file::positions(&own);
         positions.extend(sls::positions(&own));
         positions
+    }
+
+    /// Rows with which all files that are there are read from their beginning, under new numbers if `anew`.
+    pub(crate) fn reread(rows: &[(u64, Box<[u8]>)], anew: bool) -> Vec<Again> {
+        file::rows::reread(rows, anew)
     }
 
     /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no

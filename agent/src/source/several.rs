@@ -112,6 +112,11 @@ impl SeveralSources {
         self.sources.iter().map(|(_, source)| source.progress()).fold(Progress::default(), sum)
     }
 
+    /// Logstores are all there is.
+    pub(crate) fn are_logstores(&self) -> bool {
+        self.sources.iter().all(|(_, source)| matches!(source, Source::Sls(_)))
+    }
+
     /// Standard input is all there is.
     pub(crate) fn are_stdin(&self) -> bool {
         self.sources.iter().all(|(_, source)| matches!(source, Source::Stdin(_)))

@@ -1,12 +1,15 @@
 //! One file for each command.
 
+mod ask;
 mod dead_letters;
 mod flush;
 mod metrics;
 mod pause;
 mod positions;
 mod reload;
+mod reset;
 mod status;
+mod test_connection;
 mod top;
 
 use splashdam_api::Client;
@@ -17,9 +20,11 @@ use crate::output::Output;
 
 pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     match command {
+        Command::TestConnection { name } => test_connection::run(name, client, output).await,
         Command::Status => status::run(client, output).await,
         Command::DeadLetters(command) => dead_letters::run(command, client, output).await,
         Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
+        Command::Positions(Positions::Reset(asked)) => reset::run(asked, client, output).await,
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
         Command::Reload => reload::run(client, output).await,
         Command::Top => top::run(client, output).await,

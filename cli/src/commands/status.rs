@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use splashdam_api::words::{bytes, count, plural};
-use splashdam_api::{Client, Health, PipelineStatus, State, Status};
+use splashdam_api::{Client, Health, PipelineStatus, ShardStatus, State, Status};
 
 use crate::exit::Exit;
 use crate::output::{Output, Tone, harmless, paint};
@@ -112,6 +112,10 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
         table.remark(&dropped, Tone::Bad);
     }
     shards(table, pipeline);
+    if pipeline.duplicate_records > 0 {
+        let there = plural(pipeline.duplicate_records, "record");
+        table.remark(&format!("{there} of those acknowledged were there already"), Tone::Faint);
+    }
     if pipeline.untimed_records > 0 {
         let untimed =
             format!("no time can be read in {}: the log has an example", plural(pipeline.untimed_records, "record"));
@@ -137,6 +141,16 @@ fn shards(table: &mut Table, pipeline: &PipelineStatus) {
         };
         let held = plural(pipeline.shards.len() as u64, "shard");
         table.remark(&format!("{held} read here{behind}"), Tone::Faint);
+        let late = |shard: &&ShardStatus| shard.lag_seconds != Some(0) || shard.quota_waits > 0;
+        let mut late: Vec<&ShardStatus> = pipeline.shards.iter().filter(late).collect();
+        late.sort_by_key(|shard| std::cmp::Reverse(shard.lag_seconds));
+        for shard in late.iter().take(SHARDS_SHOWN) {
+            table.remark(&format!("  {}", of_shard(shard)), Tone::Faint);
+        }
+        if late.len() > SHARDS_SHOWN {
+            let more = format!("  and {} more: splashctl positions ls", late.len() - SHARDS_SHOWN);
+            table.remark(&more, Tone::Faint);
+        }
     }
     for shard in pipeline.shards.iter().filter(|shard| shard.problem.is_some()).take(SHARDS_TOLD) {
         table.remark(&format!("{}: {}", shard.shard, shard.problem.as_deref().unwrap_or_default()), Tone::Warning);
@@ -149,8 +163,31 @@ fn shards(table: &mut Table, pipeline: &PipelineStatus) {
         let groups = plural(pipeline.expired_groups, "log group");
         table.remark(&format!("{groups} were deleted by the service before they could be read"), Tone::Bad);
     }
+    if pipeline.deleted_shards > 0 {
+        let shards = plural(pipeline.deleted_shards, "shard");
+        table.remark(
+            &format!("{shards} deleted by the service before all of it was read: the log names them"),
+            Tone::Bad,
+        );
+    }
 }
 
+/// `p/l/1: reading, 75 s behind, 2 waits for its quota`
+fn of_shard(shard: &ShardStatus) -> String {
+    let mut text = format!("{}: {}", shard.shard, shard.state);
+    match shard.lag_seconds {
+        Some(0) => text.push_str(", at its end"),
+        Some(seconds) => text.push_str(&format!(", {} s behind", count(seconds))),
+        None => {}
+    }
+    if shard.quota_waits > 0 {
+        text.push_str(&format!(", {} for its quota", plural(shard.quota_waits, "wait")));
+    }
+    text
+}
+
+/// Shards that are shown singly because they are late.
+const SHARDS_SHOWN: usize = 8;
 /// Shards that are told of singly if something is wrong with them.
 const SHARDS_TOLD: usize = 3;
 
@@ -165,7 +202,7 @@ pub(super) fn tone(state: State) -> Tone {
 
 #[cfg(test)]
 mod tests {
-    use splashdam_api::{ParkedLane, ShardStatus};
+    use splashdam_api::ParkedLane;
 
     use super::*;
 
@@ -271,7 +308,7 @@ web    full     0 B     0 B      0       0 B             0     0
             shard: format!("p/l/{number}"),
             state: "reading".to_owned(),
             lag_seconds: Some(lag),
-            quota_waits: 0,
+            quota_waits: lag / 30,
             problem: problem.map(str::to_owned),
         };
         let web = PipelineStatus {
@@ -283,6 +320,7 @@ web    full     0 B     0 B      0       0 B             0     0
         let text = shown(&agent(Health::Ok, vec![web]));
         let want = "\
     2 shards read here, up to 75 s behind (p/l/1)
+      p/l/1: reading, 75 s behind, 2 waits for its quota
     p/l/1: 503 ServerBusy: busy (request r)
     2 waits because a read quota of the service was used up
     9 log groups were deleted by the service before they could be read

@@ -152,6 +152,11 @@ impl Endpoint {
         self.lock().documents.create(index, id, source.as_bytes().to_vec().into());
     }
 
+    /// Changes a document as somebody else would.
+    pub fn replace(&self, index: &str, id: &str, source: &str) {
+        self.lock().documents.index(index, id, source.as_bytes().to_vec().into(), None).expect("it has no version");
+    }
+
     /// Lets `look` see the documents.
     pub fn documents<T>(&self, look: impl FnOnce(&Documents) -> T) -> T {
         look(&self.lock().documents)

@@ -141,7 +141,8 @@ fn admit(state: &Mutex<State>, request: &Request, local: SocketAddr) -> Result<S
     let key_id = state.keys.admit(request, request.action(), state.clock)?;
     // The server's own address stands for a domain that is bound to the project (CNAME).
     let project = request.host.split(['.', ':']).next().unwrap_or("");
-    if request.host != local.to_string() && project != state.options.project {
+    let of_region = state.options.region.as_ref().is_none_or(|region| request.host.contains(region.as_str()));
+    if request.host != local.to_string() && (project != state.options.project || !of_region) {
         return Err(Refusal::absent("ProjectNotExist", format!("The Project does not exist : {project}")));
     }
     Ok(key_id)

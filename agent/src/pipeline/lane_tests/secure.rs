@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use super::Running;
 use super::door::MemoryDoor;
-use super::server::Server;
+use super::server::{Act, Server};
 use crate::deliver::served::{self, TlsAcceptor};
-use crate::plan::{ElasticsearchPlan, TlsPlan};
+use crate::plan::{ElasticsearchPlan, Secret, SlsPlan, SlsReach, TlsPlan};
+use crate::source::sls;
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/lane_tests/tls").join(name)
@@ -103,4 +104,29 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
     assert_eq!(arrives(&server, with(None)).await, Ok(()));
     assert_eq!(arrives(&server, with(Some(fingerprint("ca.pem")))).await, Ok(()));
     assert!(arrives(&server, TlsPlan { ca_file: Some(file("ca.pem")), ..TlsPlan::default() }).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logstore_behind_tls_is_reached_if_its_authority_is_trusted() {
+    let acceptor = TlsAcceptor::new(&[&file("server.pem"), &file("ca.pem")], &file("server.key"), None);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let _server = Server::on(listener, Some(acceptor), |request| {
+        let cursor = request.path.contains("type=cursor");
+        let body = if cursor { r#"{"cursor":"MQ=="}"# } else { r#"[{"shardID":0,"status":"readwrite"}]"# };
+        Some(Act::Say(200, "", body.to_owned()))
+    });
+    let endpoint = format!("https://localhost:{}", address.port());
+    let probe = async |tls: TlsPlan| {
+        let mut reach = SlsReach::new(&*endpoint, Secret::literal("ak"), Secret::literal("hush"));
+        (reach.connect, reach.own_name, reach.tls) = (Some(address.to_string()), true, tls);
+        sls::probe(&SlsPlan::new(reach, "proj", "ls")).await
+    };
+    let trusting = |name: &str| TlsPlan { ca_file: Some(file(name)), ..TlsPlan::default() };
+    assert_eq!(probe(trusting("ca.pem")).await, Ok(vec!["1 shard".to_owned()]));
+    assert_eq!(probe(TlsPlan { insecure: true, ..TlsPlan::default() }).await, Ok(vec!["1 shard".to_owned()]));
+    let Err(sls::Trouble::Unreachable(why)) = probe(trusting("other.pem")).await else { panic!("it is not trusted") };
+    assert!(why.contains("certificate"), "{why}");
+    let Err(sls::Trouble::Refused { step, reason }) = probe(trusting("none.pem")).await else { panic!("no such file") };
+    assert!(step == "settings" && reason.contains("none.pem"), "{reason}");
 }

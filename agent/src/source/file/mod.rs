@@ -427,7 +427,7 @@ pub(super) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
                 path: stored.path.to_string_lossy().into_owned(),
                 moved_to: stored.place.as_ref().map(|place| place.to_string_lossy().into_owned()),
                 offset: stored.position.offset,
-                size: if stored.kind == Kind::Gzip { stored.compressed } else { stored.known },
+                size: Some(if stored.kind == Kind::Gzip { stored.compressed } else { stored.known }),
                 state: match (stored.gone_at, stored.kind) {
                     (Some(_), _) => "gone",
                     (None, Kind::Gzip) => "compressed",

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use super::fingerprint::Print;
 use super::stat::Identity;
-use crate::record::{Mode, Position};
+use crate::record::{Mode, Position, Row};
+use crate::source::Again;
 
 /// The key of the row with the counters.
 pub(in crate::source) const COUNTERS: u64 = 0;
@@ -61,6 +62,27 @@ pub(in crate::source) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) 
     stored.tail = Print::default();
     stored.compressed = 0;
     Some(stored.encode())
+}
+
+/// Rows with which all files that are there are read from their beginning: under the numbers that they have, or, if
+/// `anew`, under new ones.
+pub(in crate::source) fn reread(rows: &[(u64, Box<[u8]>)], anew: bool) -> Vec<Again> {
+    let mut again = Vec::new();
+    for (key, value) in rows {
+        if *key == COUNTERS {
+            // What is found then is not found for the first time, so that `start` is not applied again.
+            let Ok(counters) = Counters::decode(value) else { continue };
+            let counters = Counters { first_scan_done: true, ..counters };
+            let row = Row { key: *key, value: Some(counters.encode()) };
+            again.push(Again { row, path: String::new(), from: 0, to: 0 });
+            continue;
+        }
+        let Some(stored) = Stored::decode(value).ok().filter(|stored| stored.gone_at.is_none()) else { continue };
+        let from = stored.position.offset;
+        let value = if anew { None } else { rewind(*key, None, value) };
+        again.push(Again { row: Row { key: *key, value }, path: stored.path.display().to_string(), from, to: 0 });
+    }
+    again
 }
 
 /// How the bytes of a file are to be understood.

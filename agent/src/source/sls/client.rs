@@ -23,6 +23,8 @@ use crate::record::Timestamp;
 const LONGEST_JSON: u64 = 8 << 20;
 /// So much of an error's text is kept if it is no JSON.
 const SHOWN: usize = 300;
+/// Clocks that differ by no more milliseconds are taken to agree.
+const CLOCKS_AGREE: i64 = 2000;
 /// Calls beside pulls must not keep a heartbeat waiting.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -281,7 +283,19 @@ impl Client {
             request = request.body(body);
         }
         let response = request.timeout(timeout).send().await.map_err(|e| SlsError::Unreachable(causes(&e)))?;
-        if response.status().as_u16() == 200 { Ok(response) } else { Err(self.refusal(response).await) }
+        if response.status().as_u16() != 200 {
+            return Err(self.refusal(response).await);
+        }
+        self.learn_clock(&response);
+        Ok(response)
+    }
+
+    /// The service's time is what `stop` and lags are about; it is said in whole seconds.
+    fn learn_clock(&self, response: &Response) {
+        let Some(date) = text(response, "date").and_then(|date| sign::parse_date(&date)) else { return };
+        if (date.0 - self.now().0).abs() > CLOCKS_AGREE {
+            self.skew.store(date.0 - Timestamp::now().0, Ordering::Relaxed);
+        }
     }
 
     fn sign(&self, method: &Method, path: &str, query: &[(&str, String)], body: Option<&str>) -> sign::Headers {

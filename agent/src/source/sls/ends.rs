@@ -46,7 +46,8 @@ impl Keeper {
             let there = checkpoints.iter().find(|(of, _)| of == shard).map(|(_, cursor)| cursor.number());
             here.max(there).is_some_and(|read| read >= *end)
         };
-        state.others_done = state.ends.as_ref().is_some_and(|ends| ends.iter().all(read));
+        // what is to be read again is not done, whatever the group was told
+        state.others_done = state.marks.is_empty() && state.ends.as_ref().is_some_and(|ends| ends.iter().all(read));
         context.shared.waker.wake();
         Ok(())
     }

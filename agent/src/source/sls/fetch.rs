@@ -11,10 +11,10 @@ use super::body::{self, Piece};
 use super::client::{Client, Pulled, ShardInfo};
 use super::cursor::Cursor;
 use super::error::{Backoff, SlsError, Verdict};
-use super::rows::Position;
-use super::shared::{Ready, Shared, Stage};
+use super::rows::{Mark, Position};
+use super::shared::{Held, Ready, Shared, Stage};
 use crate::metrics::PipelineMetrics;
-use crate::plan::{SlsPlan, SlsStart};
+use crate::plan::{SlsCheckpoint, SlsPlan, SlsStart};
 use crate::record::fill_random;
 
 /// A piece is cut when it has so many bytes.
@@ -44,6 +44,8 @@ pub(super) struct Context {
     pub(super) shared: Shared,
     pub(super) metrics: PipelineMetrics,
     pub(super) job: String,
+    /// Our name in the group.
+    pub(super) consumer: String,
     /// The run ends at the ends that the shards have now.
     pub(super) once: bool,
 }
@@ -118,14 +120,26 @@ pub(super) async fn run(context: Arc<Context>, shard: ShardInfo) {
 }
 
 /// Where to begin, and whether all before it has arrived: an unbroken local position, else the later of the local one
-/// and the group's, else where the job begins.
+/// and the group's, else where the job begins. Where it is to be read again, the group is told so first.
 async fn start(context: &Context, shard: &ShardInfo) -> Result<(Position, bool), SlsError> {
     let plan = &context.plan;
     let source = super::rows::source_id(&plan.project, &plan.logstore, shard.number, shard.created);
-    let (local, began) = {
+    let (mut local, mark, began) = {
         let state = context.shared.state();
-        (state.known.get(&source).map(|(_, position)| position.clone()), state.began)
+        let local = state.known.get(&source).map(|(_, position)| position.clone());
+        (local, state.marks.get(&source).copied(), state.began)
     };
+    let durable = plan.group.as_ref().is_some_and(|group| group.checkpoint == SlsCheckpoint::Durable);
+    if mark == Some(Mark::Forgotten) {
+        local = if durable { Some(Position::at(begin(context, shard.number, began).await?)) } else { None };
+    }
+    let again = mark == Some(Mark::Wanted) || (mark.is_some() && durable);
+    if let Some(local) = local.clone().filter(|_| again && !plan.all_shards) {
+        if let Some(group) = &plan.group {
+            context.client.checkpoint(&group.name, &context.consumer, shard.number, &local.cursor).await?;
+        }
+        return Ok((local, false));
+    }
     let ask = !plan.all_shards || (local.is_none() && plan.from_group);
     let mut group = None;
     if let Some(of) = plan.group.as_ref().filter(|_| ask) {
@@ -157,7 +171,13 @@ async fn begin(context: &Context, shard: u32, began: Option<i64>) -> Result<Curs
 /// Says what is wrong and waits as long as that calls for.
 pub(super) async fn settle(context: &Context, shard: u32, error: &SlsError, retry: &mut Backoff) {
     let verdict = error.verdict();
-    let known = context.shared.with(shard, |held| held.problem.replace(error.to_string())).flatten();
+    let stuck = matches!(verdict, Verdict::Login | Verdict::Fatal);
+    let told = |held: &mut Held| {
+        held.stuck = stuck;
+        held.problem.replace(error.to_string())
+    };
+    let known = context.shared.with(shard, told).flatten();
+    context.shared.waker.wake();
     if known.as_deref() != Some(&error.to_string()) {
         tracing::warn!(job = %context.job, shard, %error, "a shard can't be read; it is tried again");
     }
@@ -309,7 +329,7 @@ impl Fetch {
         }
         self.position = Position { next: next.number().max(self.position.next), cursor: next };
         let ours = self.context.shared.with(self.shard.number, |held| {
-            held.problem = None;
+            held.well();
             held.caught_up = false;
             held.received = received.or(held.received);
             held.queue.extend(ready);
@@ -331,7 +351,7 @@ impl Fetch {
         self.retry.reset();
         self.quota.reset();
         let ours = self.context.shared.with(self.shard.number, |held| {
-            held.problem = None;
+            held.well();
             held.caught_up = true;
         });
         if ours.is_none() {
@@ -343,7 +363,7 @@ impl Fetch {
 
     fn finish(&self) -> bool {
         self.context.shared.with(self.shard.number, |held| {
-            held.problem = None;
+            held.well();
             held.caught_up = true;
             held.stage = Stage::Finished;
         });
@@ -377,25 +397,33 @@ impl Fetch {
 
     /// The service does not take the cursor any more: what lay there is too old, or the Logstore is another one.
     async fn reset(&mut self, error: &SlsError) -> bool {
-        let (shard, lost) = (self.shard.number, self.position.next);
-        let oldest = match self.context.client.cursor(shard, "begin").await {
-            Ok(oldest) => oldest,
+        let shard = self.shard.number;
+        let oldest = match self.oldest().await {
+            Ok(Some(oldest)) => oldest,
+            Ok(None) => {
+                // deleted, or made anew under its old number: the keeper knows what to do
+                self.context.shared.with(shard, |held| held.gone = true);
+                return false;
+            }
             Err(error) => {
                 settle(&self.context, shard, &error, &mut self.retry).await;
                 return self.is_ours();
             }
         };
-        if oldest.number() > lost {
-            let groups = oldest.number() - lost;
-            self.context.metrics.expired_groups.inc_by(groups);
-            tracing::error!(job = %self.context.job, shard, groups, %error, "logs were deleted by the service before they were read: reading goes on with the oldest there are");
-            return self.go_on_at(oldest);
+        if oldest.number() > self.position.cursor.number() {
+            let groups = oldest.number().saturating_sub(self.position.next);
+            if groups > 0 {
+                self.context.metrics.expired_groups.inc_by(groups);
+                tracing::error!(job = %self.context.job, shard, groups, %error, "logs were deleted by the service before they were read: reading goes on with the oldest there are");
+            }
+            let next = self.position.next.max(oldest.number());
+            return self.go_on_at(Position { cursor: oldest, next });
         }
         if self.context.plan.all_shards {
             let why = format!(
                 "{error}: the cursor is not one of this Logstore, and what was counted of it can't be told from what is there; begin anew with --reset-state"
             );
-            self.context.shared.with(shard, |held| held.problem = Some(why));
+            self.context.shared.with(shard, |held| (held.problem, held.stuck) = (Some(why), true));
             tokio::time::sleep(SLOW).await;
             return self.is_ours();
         }
@@ -403,7 +431,7 @@ impl Fetch {
         match begin(&self.context, shard, began).await {
             Ok(start) => {
                 tracing::error!(job = %self.context.job, shard, %error, "the cursor is not one of this Logstore: reading begins again where the job does");
-                self.go_on_at(start)
+                self.go_on_at(Position::at(start))
             }
             Err(error) => {
                 settle(&self.context, shard, &error, &mut self.retry).await;
@@ -412,9 +440,19 @@ impl Fetch {
         }
     }
 
-    fn go_on_at(&mut self, cursor: Cursor) -> bool {
-        self.position = Position::at(cursor);
-        let position = self.position.clone();
+    /// The oldest place in the shard. `None`: there is no such shard any more, or another one of its number (a query
+    /// with state waits for its operator then).
+    async fn oldest(&self) -> Result<Option<Cursor>, SlsError> {
+        let listed = self.context.client.shards().await?;
+        let same = |listed: &ShardInfo| listed.number == self.shard.number && listed.created == self.shard.created;
+        if !listed.iter().any(same) && !self.context.plan.all_shards {
+            return Ok(None);
+        }
+        self.context.client.cursor(self.shard.number, "begin").await.map(Some)
+    }
+
+    fn go_on_at(&mut self, position: Position) -> bool {
+        self.position = position.clone();
         self.context.shared.with(self.shard.number, |held| held.go_on_at(position)).is_some()
     }
 }

@@ -54,11 +54,11 @@ pub(super) struct Member {
 }
 
 /// Runs until the source is closed.
-pub(super) async fn run(context: Arc<Context>, consumer: String) {
+pub(super) async fn run(context: Arc<Context>) {
     let now = Instant::now();
     let group = context.plan.group.clone().map(|plan| Member {
         plan,
-        consumer,
+        consumer: context.consumer.clone(),
         membership: Membership::new(now),
         timeout: Duration::from_secs(GROUP_TIMEOUT),
         beat_due: now,
@@ -151,6 +151,8 @@ impl Keeper {
         for shard in &self.listed {
             if let Some(held) = state.shards.get_mut(&shard.number) {
                 held.readonly = shard.readonly();
+                // made anew under its old number (a query with state waits for its operator)
+                held.gone |= held.source != self.id(shard) && !context.plan.all_shards;
             }
         }
         drop(state);
@@ -169,6 +171,7 @@ impl Keeper {
             state.known.keys().filter(|id| all && !ids.contains(id) && !ours.contains(id)).copied().collect();
         for id in deleted {
             state.known.remove(&id);
+            state.marks.remove(&id);
             state.durable.remove(&id);
             state.acknowledged.remove(&id);
             state.rows.push(Row { key: id.0, value: None });
@@ -200,6 +203,9 @@ impl Keeper {
 
     /// Positions were set back: all that is ours is begun again from them.
     fn begin_again(&mut self) {
+        if let Some(group) = &mut self.group {
+            group.saved.clear();
+        }
         let shards: Vec<u32> = self.tasks.keys().copied().collect();
         shards.into_iter().for_each(|shard| self.stop_task(shard));
         let mut state = self.context.shared.state();
@@ -274,20 +280,26 @@ impl Keeper {
 
     /// Shards that the service has deleted; those that it only did not find for once are tried again.
     fn drop_gone(&mut self) {
-        let gone: Vec<u32> = {
+        let gone: Vec<(u32, SourceId, bool)> = {
             let state = self.context.shared.state();
-            state
-                .shards
-                .iter()
-                .filter(|(_, held)| held.gone && held.queue.is_empty())
-                .map(|(shard, _)| *shard)
-                .collect()
+            let gone = state.shards.iter().filter(|(_, held)| held.gone && held.queue.is_empty());
+            gone.map(|(shard, held)| (*shard, held.source, held.caught_up)).collect()
         };
-        for shard in gone {
-            if self.listed.iter().any(|listed| listed.number == shard) {
+        for (shard, source, caught_up) in gone {
+            let listed = self.listed.iter().find(|listed| listed.number == shard);
+            if listed.is_some_and(|listed| self.id(listed) == source) {
                 self.list_due = self.list_due.min(Instant::now() + GONE_AGAIN);
             } else {
-                tracing::warn!(job = %self.context.job, shard, "the service has deleted a shard: what it had and was not read is lost");
+                // Nothing of it is waited for any more.
+                if let Some(ends) = &mut self.context.shared.state().ends {
+                    ends.remove(&shard);
+                }
+                if caught_up {
+                    tracing::info!(job = %self.context.job, shard, "the service has deleted a shard that was read to its end");
+                } else {
+                    self.context.metrics.deleted_shards.inc();
+                    tracing::error!(job = %self.context.job, shard, "the service has deleted a shard: what it had and was not read is lost");
+                }
             }
             self.released(shard);
         }

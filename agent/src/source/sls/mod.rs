@@ -41,6 +41,7 @@ mod fetch;
 mod keeper;
 mod lineage;
 mod membership;
+mod probe;
 pub(in crate::source) mod rows;
 mod shared;
 mod sharing;
@@ -51,13 +52,14 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::{FilePosition, Progress, Reader, SourceError, Waker};
+use super::{Again, FilePosition, Progress, Reader, SourceError, Waker};
 use crate::metrics::PipelineMetrics;
 use crate::plan::SlsPlan;
 use crate::record::{Chunk, Piece, Row, SourceId, Step};
 use client::Client;
 use fetch::Context;
-use rows::Stored;
+pub(crate) use probe::{Trouble, probe};
+use rows::{Mark, Position, Stored};
 use shared::{Ready, Shared, Stage, State, raise};
 
 /// Nobody is woken by what takes so long; then the loop looks by itself.
@@ -107,10 +109,10 @@ impl SlsSource {
         let consumer = plan.group.as_ref().and_then(|group| group.consumer.clone());
         let consumer = consumer.unwrap_or_else(|| format!("{}-{}", reader.agent, reader.job));
         let job = reader.job.to_owned();
-        let context = Context { plan: plan.clone(), client, shared: Shared::new(), metrics, job, once };
+        let context = Context { plan: plan.clone(), client, shared: Shared::new(), metrics, job, consumer, once };
         load(&context, rows)?;
         let context = Arc::new(context);
-        let keeper = runtime.spawn(keeper::run(context.clone(), consumer));
+        let keeper = runtime.spawn(keeper::run(context.clone()));
         Ok(SlsSource { context, keeper, turn: 0 })
     }
 
@@ -203,6 +205,10 @@ impl SlsSource {
         let mut state = self.context.shared.state();
         state.shards.clear();
         state.known.clear();
+        state.marks.clear();
+        state.durable.clear();
+        state.acknowledged.clear();
+        state.others_done = false;
         state.set_back = true;
         drop(state);
         load(&self.context, rows)?;
@@ -214,7 +220,11 @@ impl SlsSource {
     pub(super) fn parked(&self) -> Option<String> {
         let state = self.context.shared.state();
         let stuck = state.problem.as_ref().filter(|(_, stuck)| *stuck).map(|(problem, _)| problem);
-        state.gate.as_ref().or(stuck).cloned()
+        let of_shard = || {
+            let held = state.shards.values().find(|held| held.stuck)?;
+            Some(format!("{}: {}", held.path, held.problem.as_deref().unwrap_or_default()))
+        };
+        state.gate.as_ref().or(stuck).cloned().or_else(of_shard)
     }
 
     pub(super) fn watch(&self) -> SlsWatch {
@@ -250,6 +260,9 @@ fn load(context: &Context, rows: &[(u64, Box<[u8]>)]) -> Result<(), SourceError>
             continue;
         }
         let stored = Stored::decode(value).map_err(wrong)?;
+        if stored.mark != Mark::Read {
+            state.marks.insert(SourceId(*key), stored.mark);
+        }
         state.known.insert(SourceId(*key), (stored.shard, stored.position));
     }
     if state.began.is_none() {
@@ -269,7 +282,7 @@ fn hand_out(state: &mut State, shard: u32, room: usize, context: &Context, step:
     held.handed = Some(behind.clone());
     state.known.insert(source, (shard, behind.clone()));
     let of = format!("{}/{}", context.plan.project, context.plan.logstore);
-    let stored = Stored { shard, position: behind, of };
+    let stored = Stored { mark: Mark::Read, shard, position: behind, of };
     step.rows.push(Row { key: source.0, value: Some(stored.encode()) });
     let Some(piece) = piece else { return Some(0) };
     let bytes = piece.data.len();
@@ -288,14 +301,38 @@ pub(super) fn positions(rows: &[(u64, Box<[u8]>)]) -> Vec<FilePosition> {
             path: format!("{}/{}", stored.of, stored.shard),
             moved_to: None,
             offset: stored.position.next,
-            size: stored.position.next,
-            state: "following",
+            size: None,
+            state: "elsewhere",
         })
     };
     rows.iter().filter_map(shown).collect()
 }
 
 impl SlsWatch {
+    /// Rows with which the shards that are ours are read from a time of reception on (unix seconds; `None`: all that
+    /// there is).
+    ///
+    /// # Errors
+    /// What the service says.
+    pub(crate) async fn again_from(&self, second: Option<i64>) -> Result<Vec<Again>, String> {
+        let held: Vec<(u32, SourceId, String, u64)> = {
+            let state = self.context.shared.state();
+            let ours = state.shards.iter().filter(|(_, held)| held.stage != Stage::GivingUp);
+            let read = |source| state.known.get(source).map_or(0, |(_, position)| position.next);
+            ours.map(|(shard, held)| (*shard, held.source, held.path.to_string(), read(&held.source))).collect()
+        };
+        let from = second.map_or_else(|| "begin".to_owned(), |second| second.to_string());
+        let of = format!("{}/{}", self.context.plan.project, self.context.plan.logstore);
+        let mut again = Vec::new();
+        for (shard, source, path, read) in held {
+            let cursor = self.context.client.cursor(shard, &from).await.map_err(|error| format!("{path}: {error}"))?;
+            let to = cursor.number();
+            let stored = Stored { mark: Mark::Wanted, shard, position: Position::at(cursor), of: of.clone() };
+            again.push(Again { row: Row { key: source.0, value: Some(stored.encode()) }, path, from: read, to });
+        }
+        Ok(again)
+    }
+
     pub(crate) fn shards(&self) -> Vec<ShardState> {
         let now = self.context.client.now().0 / 1000;
         let state = self.context.shared.state();

@@ -13,7 +13,7 @@ use crate::record::SourceId;
 /// The key of the row that says when the job began.
 pub(in crate::source) const BEGAN: u64 = 0;
 const KIND: u8 = b'S';
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The highest byte of a number is the place of its source among a pipeline's.
 const BITS: u32 = 56;
 
@@ -31,9 +31,23 @@ impl Position {
     }
 }
 
+/// Why a row stands where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It was read to there.
+    Read = 0,
+    /// What had been read behind it was damaged on the local disk.
+    SetBack = 1,
+    /// As before, and it is not known any more where the shard was begun: the position says nothing.
+    Forgotten = 2,
+    /// Somebody wants it read from there, whatever the group says.
+    Wanted = 3,
+}
+
 /// One shard as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
+    pub(super) mark: Mark,
     pub(super) shard: u32,
     pub(super) position: Position,
     /// `project/logstore`, for people.
@@ -50,7 +64,7 @@ pub(super) fn source_id(project: &str, logstore: &str, shard: u32, created: u64)
 
 impl Stored {
     pub(super) fn encode(&self) -> Box<[u8]> {
-        let mut bytes = vec![KIND, VERSION];
+        let mut bytes = vec![KIND, VERSION, self.mark as u8];
         bytes.extend_from_slice(&self.shard.to_le_bytes());
         bytes.extend_from_slice(&self.position.next.to_le_bytes());
         let cursor = self.position.cursor.text().as_bytes();
@@ -61,7 +75,9 @@ impl Stored {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Stored, &'static str> {
-        let rest = versioned(bytes)?;
+        let (mark, rest) = versioned(bytes)?.split_first().ok_or(SHORT)?;
+        let marks = [Mark::Read, Mark::SetBack, Mark::Forgotten, Mark::Wanted];
+        let mark = marks.into_iter().find(|known| *known as u8 == *mark).ok_or("its mark is none")?;
         let (shard, rest) = rest.split_first_chunk().ok_or(SHORT)?;
         let (next, rest) = rest.split_first_chunk().ok_or(SHORT)?;
         let (len, rest) = rest.split_first().ok_or(SHORT)?;
@@ -69,7 +85,7 @@ impl Stored {
         let cursor = std::str::from_utf8(cursor).ok().and_then(|text| Cursor::parse(text).ok());
         let position = Position { cursor: cursor.ok_or("its cursor is none")?, next: u64::from_le_bytes(*next) };
         let of = String::from_utf8_lossy(of).into_owned();
-        Ok(Stored { shard: u32::from_le_bytes(*shard), position, of })
+        Ok(Stored { mark, shard: u32::from_le_bytes(*shard), position, of })
     }
 }
 
@@ -99,10 +115,17 @@ pub(in crate::source) fn is_ours(bytes: &[u8]) -> bool {
     bytes.first() == Some(&KIND)
 }
 
-/// The row to go on with after the commits from `before` to `latest` were lost. A shard first seen in between is
-/// forgotten: it begins where the group's checkpoint (behind which all has arrived) or the job's start says.
+/// The row to go on with after the commits from `before` to `latest` were lost. It says so, since a group whose
+/// checkpoint moves with what is on the local disk was told too much.
 pub(in crate::source) fn rewind(key: u64, before: Option<&[u8]>, latest: &[u8]) -> Option<Box<[u8]>> {
-    if key == BEGAN { Some(latest.into()) } else { before.map(Into::into) }
+    if key == BEGAN {
+        return Some(latest.into());
+    }
+    let (row, mark) = before.map_or((latest, Mark::Forgotten), |before| (before, Mark::SetBack));
+    let stored = Stored::decode(row).ok()?;
+    // What was wanted, or forgotten before, still is.
+    let mark = if stored.mark == Mark::Read { mark } else { stored.mark };
+    Some(Stored { mark, ..stored }.encode())
 }
 
 #[cfg(test)]
@@ -112,7 +135,7 @@ mod tests {
     fn stored() -> Stored {
         let cursor = Cursor::parse("MTQ0NzI5OTYwNjg5NjYzMjM1Ng==").unwrap();
         let position = Position { next: cursor.number() + 7, cursor };
-        Stored { shard: 3, position, of: "proj/ls".to_owned() }
+        Stored { mark: Mark::Read, shard: 3, position, of: "proj/ls".to_owned() }
     }
 
     #[test]
@@ -124,7 +147,7 @@ mod tests {
             assert!(Stored::decode(&bytes[..len]).is_err(), "{len}");
         }
         assert_eq!(Stored::decode(&[1, 0, 0]), Err("it is of another kind of source"));
-        assert_eq!(Stored::decode(&[KIND, 2, 0]), Err("it was written by another version of the agent"));
+        assert_eq!(Stored::decode(&[KIND, 1, 0]), Err("it was written by another version of the agent"));
         assert_eq!(decode_began(&encode_began(-5)), Ok(-5));
     }
 
@@ -142,8 +165,11 @@ mod tests {
     #[test]
     fn after_damage_a_shard_goes_back_and_the_beginning_stays() {
         let (before, latest) = (stored().encode(), encode_began(9));
-        assert_eq!(rewind(5, Some(&before), &latest), Some(before.clone()));
-        assert_eq!(rewind(5, None, &before), None);
+        let marked = |mark| Some(Stored { mark, ..stored() }.encode());
+        assert_eq!(rewind(5, Some(&before), &before), marked(Mark::SetBack));
+        assert_eq!(rewind(5, None, &before), marked(Mark::Forgotten));
+        let wanted = marked(Mark::Wanted).unwrap();
+        assert_eq!(rewind(5, Some(&wanted), &before), Some(wanted));
         assert_eq!(rewind(BEGAN, None, &latest), Some(latest));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::body::Piece;
-use super::rows::Position;
+use super::rows::{Mark, Position};
 use crate::record::{Row, SourceId};
 use crate::source::Waker;
 
@@ -64,8 +64,9 @@ pub(super) struct Held {
     /// When the service received what comes next, unix seconds.
     pub(super) received: Option<i64>,
     pub(super) quota_waits: u64,
-    /// What is wrong at present.
+    /// What is wrong at present, and whether only an operator can help.
     pub(super) problem: Option<String>,
+    pub(super) stuck: bool,
     /// Nothing is written to it any more (it was split or merged).
     pub(super) readonly: bool,
     /// The service has no such shard.
@@ -79,6 +80,8 @@ pub(super) struct State {
     pub(super) shards: BTreeMap<u32, Held>,
     /// Where shards go on that are or were ours, by source number.
     pub(super) known: BTreeMap<SourceId, (u32, Position)>,
+    /// Those of them that do not say how far they were read.
+    pub(super) marks: BTreeMap<SourceId, Mark>,
     /// Behind what is on the local disk, and what Elasticsearch has, by source number.
     pub(super) durable: BTreeMap<SourceId, Position>,
     pub(super) acknowledged: BTreeMap<SourceId, Position>,
@@ -163,10 +166,16 @@ impl Held {
             received: None,
             quota_waits: 0,
             problem: None,
+            stuck: false,
             readonly,
             gone: false,
             pulls: Arc::new(Semaphore::new(PULLS_WAITING)),
         }
+    }
+
+    /// Nothing is wrong any more.
+    pub(super) fn well(&mut self) {
+        (self.problem, self.stuck) = (None, false);
     }
 
     /// Reading goes on there, to be committed even if nothing follows.
@@ -196,6 +205,7 @@ impl State {
             raise(&mut self.durable, held.source, &position);
             raise(&mut self.acknowledged, held.source, &position);
         }
+        self.marks.remove(&held.source);
         self.known.insert(held.source, (shard, position));
     }
 

@@ -1,12 +1,10 @@
 //! `splashctl dead-letters drop`: forget them for good, after a yes.
 
-use std::io::{self, BufRead, IsTerminal};
-
-use anyhow::bail;
 use splashdam_api::words::plural;
 use splashdam_api::{Changed, Client, Which};
 
 use super::must_be_there;
+use crate::commands::ask::{self, Answer};
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -23,11 +21,8 @@ pub(crate) async fn run(
             Which::All => "all dead letters".to_owned(),
             Which::Numbers(numbers) => plural(numbers.len() as u64, "dead letter"),
         };
-        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            bail!("nobody is here to be asked whether to drop {what} of {pipeline}; --yes does it without asking");
-        }
-        output.say(&format!("Drop {what} of {pipeline} for good? [y/N]"));
-        if !confirmed(&mut io::stdin().lock())? {
+        let question = format!("Drop {what} of {pipeline} for good? [y/N]");
+        if ask::ask(output, &format!("to drop {what} of {pipeline}"), &question)? == Answer::No {
             output.say("Nothing was dropped.");
             return Ok(Exit::NotConfirmed);
         }
@@ -36,25 +31,4 @@ pub(crate) async fn run(
     let dropped = plural(dead_letters, "dead letter");
     output.show(&Changed { dead_letters }, |_| format!("{dropped} of {pipeline} dropped\n"))?;
     Ok(Exit::Done)
-}
-
-/// Only a clear yes is one; the end of input is none.
-fn confirmed(answer: &mut impl BufRead) -> io::Result<bool> {
-    let mut line = String::new();
-    answer.read_line(&mut line)?;
-    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_clear_yes_is_one() {
-        for (answer, want) in
-            [("y\n", true), (" YES \n", true), ("n\n", false), ("\n", false), ("", false), ("yo\n", false)]
-        {
-            assert_eq!(confirmed(&mut answer.as_bytes()).unwrap(), want, "{answer:?}");
-        }
-    }
 }

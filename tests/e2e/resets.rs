@@ -1,0 +1,142 @@
+//! Reading again on an operator's word, and what becomes of the documents that are there.
+
+use std::time::Duration;
+
+use e2e::agent::{Agent, PATIENCE, Room};
+use e2e::endpoint::Endpoint;
+use e2e::wait;
+use serde_json::Value;
+
+use crate::sls::{GROUP, INDEX, Numbers, all_checkpointed, assert_each_once, counting, job, start};
+
+/// What `splashctl` prints that fails, and whether it did.
+fn refused(agent: &Agent, arguments: &[&str]) -> String {
+    let (well, out, err) = agent.ctl().try_run(arguments);
+    assert!(!well, "{out}{err}");
+    err
+}
+
+fn settled(agent: &Agent, read: u64) {
+    wait::holds("it is read and arrives", PATIENCE, || agent.ctl().number("acknowledged_records") == Some(read));
+}
+
+#[test]
+fn a_logstore_is_read_again_from_a_time_on_and_what_is_missing_is_filled() {
+    for group in [String::new(), format!("group = \"{GROUP}\"\nheartbeat = \"1s\"")] {
+        let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(2));
+        let mut numbers = Numbers::new("sls-reset");
+        numbers.write(&logstore, 500);
+        logstore.let_pass(Duration::from_secs(100));
+        let since = jiff::Timestamp::now() + Duration::from_secs(90);
+        numbers.write(&logstore, 300);
+        let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", &group));
+        agent.start_ready();
+        assert_each_once(&endpoint, 800);
+        settled(&agent, 800);
+        let said = refused(&agent, &["positions", "reset", "job", "--to", "beginning", "--fill"]);
+        assert!(said.contains("nobody is here to be asked") && said.contains("--yes"), "{said}");
+        assert!(said.contains("test-project/test-logstore/0"), "it shows what would be done: {said}");
+        let time = since.strftime("%FT%TZ").to_string();
+        agent.ctl().run(&["positions", "reset", "job", "--to", &time, "--fill", "--yes"]);
+        settled(&agent, 1100);
+        assert_eq!(agent.ctl().number("duplicate_records"), Some(300), "they were there already");
+        assert_each_once(&endpoint, 800);
+        agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--fill", "--yes"]);
+        settled(&agent, 1900);
+        assert!(agent.ctl().run(&["status"]).contains("1,100 records of those acknowledged were there already"));
+        // After a kill it goes on from there, and the group is told.
+        agent.kill();
+        numbers.write(&logstore, 100);
+        agent.start_ready();
+        assert_each_once(&endpoint, 900);
+        if !group.is_empty() {
+            wait::holds("the group is told", PATIENCE, || all_checkpointed(&logstore));
+        }
+    }
+}
+
+#[test]
+fn what_is_there_is_replaced_only_by_overwrite() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(1));
+    let mut numbers = Numbers::new("sls-overwrite");
+    numbers.write(&logstore, 50);
+    let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", ""));
+    agent.start_ready();
+    assert_each_once(&endpoint, 50);
+    settled(&agent, 50);
+    let spoil = || {
+        let id = endpoint.documents(|documents| documents.of(INDEX).next().unwrap().0.to_owned());
+        endpoint.replace(INDEX, &id, "{\"n\":\"-1\"}");
+        id
+    };
+    let stands =
+        |id: &str| -> Value { endpoint.documents(|documents| documents.get(INDEX, id).unwrap().json())["n"].clone() };
+    let id = spoil();
+    agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--overwrite", "--yes"]);
+    wait::holds("it is replaced", PATIENCE, || stands(&id) != "-1");
+    settled(&agent, 100);
+    assert_each_once(&endpoint, 50);
+    assert_eq!(agent.ctl().number("duplicate_records"), Some(0));
+    // To fill leaves even what somebody has changed.
+    let id = spoil();
+    agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--fill", "--yes"]);
+    settled(&agent, 150);
+    assert_eq!((stands(&id), agent.ctl().number("duplicate_records")), ("-1".into(), Some(50)));
+    assert_eq!(agent.ctl().dead_letters(), Vec::<Value>::new());
+    agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--overwrite", "--yes"]);
+    settled(&agent, 200);
+    // What comes behind is created as always, after a kill as well.
+    agent.kill();
+    numbers.write(&logstore, 50);
+    agent.start_ready();
+    endpoint.wait_count(INDEX, 100, PATIENCE);
+}
+
+#[test]
+fn files_are_read_again_from_their_beginning_under_their_ids_or_under_new_ones() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let log = room.logs().join("a.log");
+    std::fs::write(&log, "one\ntwo\n").unwrap();
+    let mut agent = room.agent(&format!("id = \"job\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, "")));
+    agent.start_ready();
+    endpoint.wait_count(INDEX, 2, PATIENCE);
+    settled(&agent, 2);
+    agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--fill", "--yes"]);
+    settled(&agent, 4);
+    assert_eq!((endpoint.count(INDEX), agent.ctl().number("duplicate_records")), (2, Some(2)));
+    agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--overwrite", "--yes"]);
+    settled(&agent, 6);
+    assert_eq!(endpoint.count(INDEX), 2);
+    agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--again", "--yes"]);
+    endpoint.wait_count(INDEX, 4, PATIENCE);
+    settled(&agent, 8);
+    std::fs::write(&log, "one\ntwo\nthree\n").unwrap();
+    endpoint.wait_count(INDEX, 5, PATIENCE);
+    agent.kill();
+    agent.start_ready();
+    std::fs::write(room.logs().join("b.log"), "four\n").unwrap();
+    endpoint.wait_count(INDEX, 6, PATIENCE);
+    let said = refused(&agent, &["positions", "reset", "job", "--to", "2026-01-01T00:00:00Z", "--fill", "--yes"]);
+    assert!(said.contains("--to beginning"), "{said}");
+    assert_eq!(agent.ctl().dead_letters(), Vec::<Value>::new());
+}
+
+#[test]
+fn what_can_not_be_read_again_says_why() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(1));
+    let mut numbers = Numbers::new("sls-reset-refused");
+    numbers.write(&logstore, 10);
+    let mut agent = room.agent(&job(&logstore, &endpoint, "test-key", ""));
+    agent.start_ready();
+    assert_each_once(&endpoint, 10);
+    let said = refused(&agent, &["positions", "reset", "job", "--to", "beginning", "--again", "--yes"]);
+    assert!(said.contains("another \"id\""), "{said}");
+    let said = refused(&agent, &["positions", "reset", "nobody", "--to", "beginning", "--fill", "--yes"]);
+    assert!(said.contains("no job \"nobody\" runs here"), "{said}");
+    let other = Room::new();
+    let script = other.file("counts.sql", counting(&logstore, &endpoint, ""));
+    let mut query = Agent::new(&other, &[script]);
+    query.start_ready();
+    let said = refused(&query, &["positions", "reset", "counts", "--to", "beginning", "--fill", "--yes"]);
+    assert!(said.contains("--reset-state"), "{said}");
+}
