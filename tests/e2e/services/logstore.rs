@@ -121,7 +121,12 @@ fn published_script_counts_a_logstore_that_the_official_sdk_writes_to() {
             following.kill();
             following.start_ready();
         }
-        eprintln!("{test}: {} logs written in {:?}, the last run is number {}", logs(), begin.elapsed(), following.starts());
+        eprintln!(
+            "{test}: {} logs written in {:?}, the last run is number {}",
+            logs(),
+            begin.elapsed(),
+            following.starts()
+        );
         writer.join().expect("the writer")
     }) else {
         return;
