@@ -1,5 +1,6 @@
-//! The official Python SDK of Aliyun Log Service, which `tests/witness/python.sh` installs where it lacks.
+//! The official SDKs of Aliyun Log Service: Python's, which `tests/witness/python.sh` installs where it lacks, and Go's.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::binaries::workspace;
@@ -28,4 +29,22 @@ pub fn run_python(logstore: &Logstore, arguments: &[&str]) -> Option<String> {
     }
     assert!(status.success(), "{arguments:?}: {status:?}\n{said}");
     Some(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// Builds `tests/witness/sls-go` into `folder`. `None`, after a skip line: it can't be had.
+pub fn go(folder: &Path) -> Option<PathBuf> {
+    let program = folder.join("sls-go");
+    let mut build = Command::new("go");
+    build.args(["build", "-o"]).arg(&program).arg(".").current_dir(workspace().join("tests/witness/sls-go"));
+    match build.output() {
+        Ok(output) if output.status.success() => Some(program),
+        Ok(output) => {
+            services::skip("the Go SDK of Log Service", String::from_utf8_lossy(&output.stderr).trim());
+            None
+        }
+        Err(error) => {
+            services::skip("the Go SDK of Log Service", &error.to_string());
+            None
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod oracle; //    a real Flink: what was recorded of it, and fresh scripts
 mod published; // the published script: its counts, over kill -9
 mod refusals; // real mapping conflicts, blocks, limits, missing pipelines
 mod secured; //  HTTPS, passwords, authorities
+mod shared_group; // the official consumer library and an agent in one consumer group
 mod versions; // each version: exactly once over kill -9
 
 use e2e::services::{Service, wanted};
