@@ -134,8 +134,10 @@ pub(crate) fn run(options: &Options) -> bool {
     println!("sls-chaos: {} kills, {reshards} splits and merges, {written} logs; now to the end", starts.len());
     let drained = drain(&null, &logstore, &mut watched, written);
     let tally = null.tally(written);
+    // Two members that make different documents of one log would show here.
+    let dead: usize = agents.iter().map(|agent| agent.ctl().dead_letters().len()).sum();
     println!(
-        "sls-chaos {:.1} min at {rate} logs/s: {written} logs, missing {}, double {}, resent {}; {} shards, {} hand-overs, \
+        "sls-chaos {:.1} min at {rate} logs/s: {written} logs, missing {}, double {}, resent {}, dead letters {dead}; {} shards, {} hand-overs, \
          {} expired, {} shards with two owners; drained in {:.1} s, all checkpoints at the end: {}; start until it answers: median {:.0} ms",
         time.as_secs_f64() / 60.0,
         tally["missing"],
@@ -149,7 +151,7 @@ pub(crate) fn run(options: &Options) -> bool {
         drained.1,
         median(starts) * 1e3,
     );
-    let well = tally["missing"] == 0 && tally["double"] == 0 && watched.conflicts.is_empty() && drained.1;
+    let well = tally["missing"] == 0 && tally["double"] == 0 && dead == 0 && watched.conflicts.is_empty() && drained.1;
     if !well {
         println!("  first missing: {}; conflicts: {:?}", tally["first_missing"], watched.conflicts.first());
         for agent in &agents {
