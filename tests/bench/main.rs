@@ -6,6 +6,9 @@
 //!     bench open    [--gb 1]                                       restart with so much owed
 //!     bench outage  [--seconds 60] [--rate 20]                     Elasticsearch dead at full input (MB/s)
 //!     bench chaos   [--minutes 2] [--rate 20]                      kill -9 again and again under load and rotation
+//!     bench sls     [--logs 1000000] [--pairs 3]                   a Logstore shipped and counted, beside the Go SDK's consumer
+//!     bench sls-server [--logs 1000000]                            the Logstore of that alone
+//!     bench sls-chaos [--minutes 2] [--rate 2000] [--every 20]     three agents in a group: kills, splits, merges (logs/s)
 //!     bench sql     [--lines 1000000] [--pairs 5]                  a GROUP BY over JSON, beside a real Flink
 //!     bench keys    [--keys 5000000]                               state, restart and exactness of many keys
 //!     bench null    [--port 0]                                     the counting endpoint alone
@@ -23,6 +26,8 @@ mod latency;
 mod null;
 mod open;
 mod outage;
+mod sls;
+mod sls_chaos;
 mod sql;
 mod walk;
 mod works;
@@ -58,13 +63,16 @@ fn main() -> ExitCode {
         "open" => open::run(&options),
         "outage" => outage::run(&options),
         "chaos" => chaos::run(&options),
+        "sls" => sls::run(&options),
+        "sls-server" => sls::serve(&options),
+        "sls-chaos" => sls_chaos::run(&options),
         "sql" => sql::run(&options),
         "keys" => keys::run(&options),
         "null" => null::serve(&options),
         "write" => chaos::write(&options),
         _ => {
             eprintln!(
-                "bench walk|w1|w2|idle|latency|open|outage|chaos|sql|keys|null|write [--name value]…; see tests/bench/main.rs"
+                "bench walk|w1|w2|idle|latency|open|outage|chaos|sls|sls-server|sls-chaos|sql|keys|null|write [--name value]…; see tests/bench/main.rs"
             );
             false
         }

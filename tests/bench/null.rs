@@ -54,6 +54,11 @@ impl NullProcess {
         self.get(&format!("/_null/tally/{written}"))
     }
 
+    /// Keeps documents from now on, so that they can be looked up.
+    pub(crate) fn keep(&self) {
+        self.get("/_null/keep");
+    }
+
     /// The beginning of the first body.
     pub(crate) fn sample(&self) -> String {
         self.get("/_null/sample").as_str().unwrap().to_owned()

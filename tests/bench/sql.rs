@@ -28,14 +28,14 @@ fn script(file: &Path, sink: &str) -> String {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Cost {
-    cpu: f64,
-    wall: f64,
-    peak: u64,
+pub(crate) struct Cost {
+    pub(crate) cpu: f64,
+    pub(crate) wall: f64,
+    pub(crate) peak: u64,
 }
 
 /// Runs a process to its end.
-fn cost_of(pid: u32, mut end: impl FnMut()) -> Cost {
+pub(crate) fn cost_of(pid: u32, mut end: impl FnMut()) -> Cost {
     let (begin, mut peak) = (Instant::now(), 0);
     wait::holds("the run ends", LIMIT, || {
         peak = peak.max(process::peak_resident(pid).unwrap_or(0));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::endpoint::Endpoint;
-use e2e::logstore::{Action, Fault, Log, LogGroup, Logstore, Options};
+use e2e::logstore::{Action, Event, Fault, Log, LogGroup, Logstore, Options, What};
 use e2e::seed::Rng;
 use e2e::wait;
 
@@ -100,7 +100,7 @@ fn shards_are_followed_through_splits_and_merges() {
 /// Agents that share a group, each in a room and with a key of its own.
 struct Members {
     agents: Vec<Agent>,
-    _rooms: Vec<Room>,
+    jobs: Vec<Room>,
 }
 
 impl Members {
@@ -114,7 +114,7 @@ impl Members {
             agents.push(room.agent(&job(logstore, endpoint, &key, &group)));
             rooms.push(room);
         }
-        Members { agents, _rooms: rooms }
+        Members { agents, jobs: rooms }
     }
 }
 
@@ -124,7 +124,6 @@ fn consumer_of(key: &str) -> Option<String> {
 
 #[test]
 fn three_agents_share_a_group_while_one_is_killed_and_shards_split_and_merge() {
-    let minutes = std::env::var("SOAK_MINUTES").map_or(0.5, |minutes| minutes.parse::<f64>().unwrap());
     let (endpoint, logstore) = (Endpoint::start(), start(4));
     let mut numbers = Numbers::new("sls-three");
     let mut members = Members::new(&logstore, &endpoint, 3, "group_timeout = \"6s\"\ndiscover = \"2s\"");
@@ -132,7 +131,7 @@ fn three_agents_share_a_group_while_one_is_killed_and_shards_split_and_merge() {
         agent.start_ready();
     });
     let (begin, mut turn) = (Instant::now(), 0);
-    while begin.elapsed() < Duration::from_secs_f64(60.0 * minutes) {
+    while begin.elapsed() < Duration::from_secs(30) {
         numbers.write(&logstore, 1000);
         let victim = numbers.rng.within(0, 3) as usize % 3;
         members.agents[victim].kill();
@@ -191,6 +190,32 @@ fn a_checkpoint_moves_only_when_elasticsearch_has_the_logs_and_so_does_a_shard()
     assert_eq!(logstore.conflicts(GROUP, consumer_of), Vec::<String>::new());
     let read = members.agents.iter().map(|agent| agent.ctl().number("read_records").unwrap());
     assert_eq!(read.sum::<u64>(), 2500, "a planned hand-over reads nothing again");
+}
+
+#[test]
+fn a_group_whose_timeout_another_member_shortens_is_beaten_often_enough() {
+    let (endpoint, logstore) = (Endpoint::start(), start(2));
+    let mut numbers = Numbers::new("sls-timeout");
+    let mut members = Members::new(&logstore, &endpoint, 1, "");
+    let text = std::fs::read_to_string(members.jobs[0].path().join("job.toml")).unwrap();
+    // The usual 5 s between heartbeats, in a group that is patient.
+    members.jobs[0].file("job.toml", text.replace("heartbeat = \"1s\"", ""));
+    members.agents[0].start_ready();
+    numbers.write(&logstore, 100);
+    assert_each_once(&endpoint, 100);
+    let shorter = serde_json::json!({ "timeout": 3, "order": false });
+    let path = format!("/logstores/test-logstore/consumergroups/{GROUP}");
+    let json = [("content-type", "application/json")];
+    let reply = logstore.caller().call("PUT", &path, &json, shorter.to_string().as_bytes()).unwrap();
+    assert_eq!(reply.status, 200);
+    wait::holds("the agent follows", PATIENCE, || members.agents[0].log().contains("has changed the group's timeout"));
+    wait::holds("it holds its shards", PATIENCE, || logstore.owners(GROUP).len() == 2);
+    drop(logstore.take_events());
+    wait::pass(Duration::from_secs(7));
+    let lost = |event: &Event| matches!(event.what, What::Released { .. });
+    assert!(!logstore.events().iter().any(lost), "it was silent for too long");
+    numbers.write(&logstore, 100);
+    assert_each_once(&endpoint, 200);
 }
 
 /// A script that counts the logs of each `a`, as it is published but for its placeholders.

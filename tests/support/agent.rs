@@ -180,6 +180,11 @@ impl Agent {
         self.child.as_ref().expect("the agent runs").id()
     }
 
+    /// How often it was started.
+    pub fn starts(&self) -> u32 {
+        self.runs
+    }
+
     pub fn runs(&self) -> bool {
         self.child.as_ref().is_some_and(|child| !process::ended(child.id()))
     }

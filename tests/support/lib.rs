@@ -24,4 +24,5 @@ pub mod service; //       the agent as a service
 pub mod services; //      real Elasticsearch and OpenSearch
 pub mod sql_random; //    generated scripts with their inputs and results
 pub mod wait; //          conditions with deadlines
+pub mod witness; //       the official Python SDK of Log Service
 pub mod writer; //        seeded writers that rotate in every style

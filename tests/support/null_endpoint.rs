@@ -1,11 +1,13 @@
 //! A very cheap Elasticsearch stand-in for benches: it decompresses, counts, and answers in the canonical form.
 //!
 //! For each `seq=NNNNNNNN` it remembers a hash of the `_id` it came under, so missing and double are exact: the
-//! same `_id` again is a resend (409), another `_id` for the same line is a double document. It keeps no document.
+//! same `_id` again is a resend (409), another `_id` for the same line is a double document. It keeps documents only after
+//! `/_null/keep`, where several agents may send the same one: whoever meets it then looks at it by `_mget`.
 //! Plain threads and blocking sockets, one thread a connection.
 
 mod wire;
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +36,8 @@ struct Counts {
     raw_bytes: u64,
     /// The first body, decompressed, up to 64 KiB.
     sample: Vec<u8>,
+    /// By `_id`, where that is asked for.
+    kept: Option<HashMap<String, Box<[u8]>>>,
     /// When each line was accepted, where that is asked for.
     arrivals: Vec<(u64, Instant)>,
 }
@@ -179,6 +183,9 @@ impl Counts {
         if *seen == 0 {
             *seen = id;
             self.lines += 1;
+            if let Some(kept) = &mut self.kept {
+                kept.insert(id_of(action), document.into());
+            }
             if let Some(now) = now {
                 self.arrivals.push((seq, now));
             }
@@ -191,6 +198,23 @@ impl Counts {
         self.double += 1;
         true
     }
+
+    /// The answer to a `_mget` by `docs`.
+    fn look_up(&self, body: &[u8]) -> Value {
+        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+        let one = |doc: &Value| {
+            let kept = self.kept.as_ref().and_then(|kept| kept.get(doc["_id"].as_str()?));
+            let source = kept.map(|document| serde_json::from_slice::<Value>(document).unwrap_or_default());
+            source.map_or_else(|| json!({ "found": false }), |source| json!({ "found": true, "_source": source }))
+        };
+        json!({ "docs": asked["docs"].as_array().into_iter().flatten().map(one).collect::<Vec<_>>() })
+    }
+}
+
+/// The `_id` in an action line.
+fn id_of(action: &[u8]) -> String {
+    let action: Value = serde_json::from_slice(action).unwrap_or_default();
+    action.as_object().and_then(|action| action.values().next()?["_id"].as_str()).unwrap_or_default().to_owned()
 }
 
 const CREATED: &[u8] = br#"{"create":{"status":201}},"#;
@@ -263,7 +287,7 @@ fn serve(shared: &Shared, stream: TcpStream) {
             shared.counts.lock().unwrap().bulk(&raw, request.body.len(), arrivals, &mut answer);
             200
         } else {
-            answer.extend_from_slice(other(shared, &request.path).to_string().as_bytes());
+            answer.extend_from_slice(other(shared, &request.path, &request.body).to_string().as_bytes());
             200
         };
         if connection.answer(status, &answer).is_err() {
@@ -273,8 +297,8 @@ fn serve(shared: &Shared, stream: TcpStream) {
 }
 
 /// The version, and under `/_null/` what was counted.
-fn other(shared: &Shared, path: &str) -> Value {
-    let counts = shared.counts.lock().unwrap();
+fn other(shared: &Shared, path: &str, body: &[u8]) -> Value {
+    let mut counts = shared.counts.lock().unwrap();
     if let Some(written) = path.strip_prefix("/_null/tally/") {
         let missing = counts.missing(written.parse().unwrap_or(0));
         let tally = counts.tally();
@@ -290,8 +314,11 @@ fn other(shared: &Shared, path: &str) -> Value {
     if let Some(ms) = path.strip_prefix("/_null/delay/") {
         shared.delay_ms.store(ms.parse().unwrap_or(0), Ordering::Relaxed);
     }
-    if memmem::find(path.as_bytes(), b"_mget").is_some() {
-        return json!({ "docs": [] });
+    if path == "/_null/keep" {
+        counts.kept = Some(HashMap::new());
+    }
+    if memmem::find(path.as_bytes(), b"/_mget").is_some() {
+        return counts.look_up(body);
     }
     json!({
         "name": "null", "cluster_name": "null", "cluster_uuid": "null-endpoint-uuid-000",
@@ -303,6 +330,15 @@ fn other(shared: &Shared, path: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_that_are_kept_are_found_again() {
+        let mut counts = Counts { kept: Some(HashMap::new()), ..Counts::default() };
+        counts.bulk(b"{\"create\":{\"_id\":\"a\"}}\n{\"message\":\"x seq=00000003\"}\n", 10, false, &mut Vec::new());
+        let found = counts.look_up(br#"{"docs":[{"_id":"b"},{"_id":"a"}]}"#);
+        let kept = json!({ "found": true, "_source": { "message": "x seq=00000003" } });
+        assert_eq!(found["docs"], json!([{ "found": false }, kept]));
+    }
 
     #[test]
     fn a_line_under_two_ids_is_double_and_under_one_id_twice_is_a_resend() {

@@ -25,11 +25,7 @@ skip() {  # WHAT REASON
 
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 
-python_sdk() {
-  command -v python3 >/dev/null || { echo "python3 is not installed"; return 1; }
-  [ -x "$cache/venv/bin/python" ] || python3 -m venv "$cache/venv" || { echo "python3 -m venv does not work"; return 1; }
-  "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r tests/witness/requirements.txt
-}
+python_sdk() { tests/witness/python.sh -c 'import aliyun.log'; }
 
 go_sdk() {
   command -v go >/dev/null || { echo "go is not installed"; return 1; }
@@ -58,7 +54,7 @@ for _ in $(seq 100); do
 done
 [ -n "$url" ] || { echo "the test Logstore did not start"; cat "$scratch/errors"; exit 1; }
 
-witness python python_sdk "$cache/venv/bin/python" tests/witness/sls.py
+witness python python_sdk tests/witness/python.sh tests/witness/sls.py
 witness go go_sdk "$cache/sls-go"
 
 # What the server itself saw: consumers that worked on a shard that was given to another.

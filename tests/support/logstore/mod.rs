@@ -42,6 +42,7 @@ pub use faults::Fault;
 pub use log_group::{Log, LogGroup};
 pub use refusal::Refusal;
 pub use request::Request;
+pub use shards::parse_cursor;
 pub use state::Options;
 
 use crate::wait;

@@ -266,7 +266,7 @@ pub(super) fn cursor_text(cursor: i64) -> String {
     STANDARD.encode(cursor.to_string())
 }
 
-pub(super) fn parse_cursor(text: &str) -> Option<i64> {
+pub fn parse_cursor(text: &str) -> Option<i64> {
     String::from_utf8(STANDARD.decode(text).ok()?).ok()?.parse().ok()
 }
 

@@ -1,7 +1,9 @@
 // The official Go SDK against the test Logstore, which it reaches as its HTTP proxy:
 //
 //	HTTP_PROXY=http://127.0.0.1:PORT go run .
+//	HTTP_PROXY=http://127.0.0.1:PORT go run . consume GROUP COUNT
 //
+// The second form reads COUNT logs by the consumer library, does nothing with them and ends: what `bench sls` is held against.
 // Started by tests/witness/sls.sh with the server's default project, Logstore and key. The first check that fails ends
 // the run with its reason. Logs of other witnesses may be in the Logstore; each check looks at its own.
 package main
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sls "github.com/aliyun/aliyun-log-go-sdk"
@@ -302,7 +305,37 @@ func until(what string, look func() bool) {
 	}
 }
 
+// Reads so many logs as a member of a group, as fast as the library can.
+func consume(group string, count int64) {
+	var seen atomic.Int64
+	done := make(chan struct{})
+	process := func(_ int, list *sls.LogGroupList, tracker consumer.CheckPointTracker) (string, error) {
+		var logs int64
+		for _, one := range list.LogGroups {
+			logs += int64(len(one.Logs))
+		}
+		if before := seen.Add(logs) - logs; before < count && before+logs >= count {
+			close(done)
+		}
+		return "", tracker.SaveCheckPoint(false)
+	}
+	worker := consumer.InitConsumerWorkerWithCheckpointTracker(consumer.LogHubConfig{
+		Endpoint: endpoint, AccessKeyID: key, AccessKeySecret: secret, Project: project, Logstore: logstore,
+		ConsumerGroupName: group, ConsumerName: "go", CursorPosition: consumer.BEGIN_CURSOR,
+		DataFetchIntervalInMs: 1, Logger: log.NewNopLogger(),
+	}, process)
+	worker.Start()
+	<-done
+	fmt.Println("go: consumed", seen.Load())
+	os.Exit(0)
+}
+
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == "consume" {
+		count, err := strconv.ParseInt(os.Args[3], 10, 64)
+		must(err)
+		consume(os.Args[2], count)
+	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			fmt.Println("go: FAILED:", reason)

@@ -3,6 +3,8 @@
 //! Promises: requests are always addressed and signed for the service's own host name, whatever is connected to;
 //! nothing is compressed, decompressed, redirected or repeated behind our back; a secret is never printed. Keys are
 //! read when the connection is made and again when the service refuses them, so that rotated ones are picked up.
+//! Without `proxy` and `connect` the environment's `http_proxy`, `https_proxy` and `no_proxy` are obeyed, as by the
+//! service's SDKs: a published script names no proxy.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -90,7 +92,6 @@ pub(super) fn build(plan: &SlsPlan, address: &Address) -> Result<reqwest::Client
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .no_proxy()
         .timeout(reach.timeout)
         .connect_timeout(CONNECT_TIMEOUT.min(reach.timeout))
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -100,9 +101,12 @@ pub(super) fn build(plan: &SlsPlan, address: &Address) -> Result<reqwest::Client
         let proxy = resolve(proxy)?;
         secure |= proxy.starts_with("https:");
         let proxy = reqwest::Proxy::all(proxy).map_err(|_| setting("proxy: not a URL like http://host:port"))?;
-        builder = builder.proxy(proxy);
+        builder = builder.no_proxy().proxy(proxy);
     }
     if let Some(connect) = &reach.connect {
+        if reach.proxy.is_none() {
+            builder = builder.no_proxy();
+        }
         let connect = connect.parse().map_err(|_| setting("connect: not an address like 127.0.0.1:8090"))?;
         builder = builder.resolve(address.name(), connect);
     }

@@ -48,6 +48,7 @@ pub(super) struct Member {
     /// The group forgets whoever is silent for so long.
     pub(super) timeout: Duration,
     pub(super) beat_due: Instant,
+    pub(super) look_due: Instant,
     pub(super) checkpoint_due: Instant,
     /// What the group was told, by shard.
     pub(super) saved: BTreeMap<u32, u64>,
@@ -62,6 +63,7 @@ pub(super) async fn run(context: Arc<Context>) {
         membership: Membership::new(now),
         timeout: Duration::from_secs(GROUP_TIMEOUT),
         beat_due: now,
+        look_due: now,
         checkpoint_due: now,
         saved: BTreeMap::new(),
     });
@@ -123,6 +125,7 @@ impl Keeper {
         }
         let now = Instant::now();
         self.heartbeat(now).await?;
+        self.look_at_group(now).await?;
         if now >= self.list_due || self.has_gone() {
             self.list().await?;
         }
@@ -193,7 +196,7 @@ impl Keeper {
         if let Some(group) = &mut self.group {
             group.membership.forget(now);
             group.saved.clear();
-            group.beat_due = now;
+            (group.beat_due, group.look_due) = (now, now);
         }
         self.tasks.values().for_each(AbortHandle::abort);
         self.tasks.clear();

@@ -48,6 +48,11 @@ impl Membership {
         &self.assigned
     }
 
+    /// When the last heartbeat was sent that was answered.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Takes over an answer to a heartbeat that was sent at `sent`.
     pub(super) fn answered(&mut self, assigned: &[u32], sent: Instant) -> Orders {
         self.heard = sent;

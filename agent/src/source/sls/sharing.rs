@@ -17,6 +17,9 @@ use crate::record::SourceId;
 /// Checkpoints move so often.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(3);
 
+/// The group's settings are looked at so often: other members may write their own over them.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// The last heartbeat.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,7 @@ impl Keeper {
             }
         };
         group.timeout = Duration::from_secs(info.timeout.max(1));
+        group.look_due = Instant::now() + LOOK_EVERY;
         let (group, consumer) = (&group.plan.name, &group.consumer);
         tracing::info!(job = %self.context.job, %group, %consumer, timeout_seconds = info.timeout, in_order = info.order, "sharing shards");
         Ok(())
@@ -82,6 +86,23 @@ impl Keeper {
                 Err(error)
             }
         }
+    }
+
+    /// Every SDK writes its own timeout over the group's when it joins. Ours follows: by a longer one we would think that shards
+    /// are ours which the group has given away, and be silent for too long.
+    pub(super) async fn look_at_group(&mut self, now: Instant) -> Result<(), SlsError> {
+        let Some(group) = self.group.as_mut().filter(|group| now >= group.look_due) else { return Ok(()) };
+        let found = self.context.client.groups().await?.into_iter().find(|found| found.name == group.plan.name);
+        group.look_due = now + LOOK_EVERY;
+        let timeout = found.map(|found| Duration::from_secs(found.timeout.max(1)));
+        // One that is deleted is told by the next heartbeat.
+        let Some(timeout) = timeout.filter(|timeout| *timeout != group.timeout) else { return Ok(()) };
+        tracing::info!(job = %self.context.job, group = %group.plan.name, was_seconds = group.timeout.as_secs(), timeout_seconds = timeout.as_secs(), "another member has changed the group's timeout");
+        group.timeout = timeout;
+        group.beat_due = group.beat_due.min(now + group.interval());
+        let mut state = self.context.shared.state();
+        state.lease = state.lease.map(|lease| lease.min(group.membership.heard() + timeout));
+        Ok(())
     }
 
     fn obey(&mut self, orders: Orders) {
