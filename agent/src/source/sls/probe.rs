@@ -42,9 +42,9 @@ pub(crate) async fn probe(plan: &SlsPlan) -> Result<Vec<String>, Trouble> {
     if let Some(group) = &plan.group {
         found.push(look_at_group(plan, &client, group).await?);
     }
-    let skew = (client.now().0 - crate::record::Timestamp::now().0) / 1000;
+    let skew = client.seconds_ahead();
     if skew != 0 {
-        found.push(format!("this machine's clock is {skew} s off the service's, whose time is used"));
+        found.push(format!("the service's clock is {skew} s ahead of this machine's; its time is used"));
     }
     Ok(found)
 }
