@@ -70,6 +70,15 @@ async fn look_at_group(plan: &SlsPlan, client: &Client, group: &SlsGroup) -> Res
     Ok(format!("the consumer group {name} is there, with a timeout of {timeout} s and checkpoints of {count} shards"))
 }
 
+/// A failure in words for whoever can help: with advice, if only he can.
+pub(super) fn explained(plan: &SlsPlan, error: &SlsError) -> String {
+    let stuck = matches!(error.verdict(), Verdict::Login | Verdict::Fatal);
+    match told(plan, error, "do that") {
+        Trouble::Refused { reason, .. } if stuck => reason,
+        _ => error.to_string(),
+    }
+}
+
 /// What a failure of `call` means to whoever has set the job up.
 fn told(plan: &SlsPlan, error: &SlsError, call: &str) -> Trouble {
     let (code, message) = match error {
