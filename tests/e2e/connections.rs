@@ -78,6 +78,17 @@ fn each_mistake_is_told_by_what_it_is_about() {
 }
 
 #[test]
+fn a_trial_of_a_job_that_is_not_let_in_ends_and_says_why() {
+    let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(1));
+    let text = job(&logstore, &endpoint, "test-key", "").replace("test-secret", "hush-hush");
+    let file = room.file("bad.toml", &text);
+    let output = Command::new(binaries::splashdam()).arg("try").arg(file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("the access key secret does not belong"), "{said}");
+    assert!(said.contains("SignatureNotMatch") && !said.contains("hush-hush"), "{said}");
+}
+
+#[test]
 fn a_running_agent_tries_its_jobs_and_the_named_connections() {
     let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(2));
     room.file(

@@ -71,6 +71,9 @@ pub(super) fn try_job(path: &Path, limit: u64, vars: &Vars) -> Exit {
         if idle && source.finished() {
             break;
         }
+        if let Some(why) = source.parked() {
+            return failed(&why);
+        }
         if idle {
             source.wait(source.next_look(Instant::now()));
         }

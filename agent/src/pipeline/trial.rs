@@ -66,6 +66,9 @@ pub(crate) fn try_query(
         if idle && source.finished() {
             break;
         }
+        if let Some(why) = source.parked() {
+            return Err(why);
+        }
         if idle {
             source.wait(source.next_look(Instant::now()));
         }

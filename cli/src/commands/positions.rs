@@ -65,11 +65,11 @@ mod tests {
         ];
         let text = render(&[PipelinePositions { pipeline: "web".to_owned(), positions }], false);
         let want = "\
-JOB  SOURCE   OFFSET     SIZE  STATE                PATH
-web       4  123,456  200,000  active               /var/log/access.log
+JOB  SOURCE   OFFSET     SIZE  STATE                 PATH
+web       4  123,456  200,000  active                /var/log/access.log
 web       6       20        -  reading, 75 s behind  p/l/1
-web       6       20        -  reading, at its end  p/l/2
-web       2        9        -  gone                 /var/log/old\u{fffd}[2J.log
+web       6       20        -  reading, at its end   p/l/2
+web       2        9        -  gone                  /var/log/old\u{fffd}[2J.log
 ";
         assert_eq!(text, want);
     }

@@ -282,20 +282,28 @@ impl Client {
         if let Some(body) = body {
             request = request.body(body);
         }
+        let asked = self.now();
         let response = request.timeout(timeout).send().await.map_err(|e| SlsError::Unreachable(causes(&e)))?;
         if response.status().as_u16() != 200 {
             return Err(self.refusal(response).await);
         }
-        self.learn_clock(&response);
+        self.learn_clock(&response, asked);
         Ok(response)
     }
 
-    /// The service's time is what `stop` and lags are about; it is said in whole seconds.
-    fn learn_clock(&self, response: &Response) {
+    /// The service's time is what `stop` and lags are about. It is said in whole seconds, some time between the question
+    /// and the answer.
+    fn learn_clock(&self, response: &Response, asked: Timestamp) {
         let Some(date) = text(response, "date").and_then(|date| sign::parse_date(&date)) else { return };
-        if (date.0 - self.now().0).abs() > CLOCKS_AGREE {
-            self.skew.store(date.0 - Timestamp::now().0, Ordering::Relaxed);
+        let off = date.0 - date.0.clamp(asked.0, self.now().0.max(asked.0));
+        if off.abs() > CLOCKS_AGREE {
+            self.skew.fetch_add(off, Ordering::Relaxed);
         }
+    }
+
+    /// By how much the service's clock is ahead of ours, in seconds.
+    pub(super) fn seconds_ahead(&self) -> i64 {
+        self.skew.load(Ordering::Relaxed) / 1000
     }
 
     fn sign(&self, method: &Method, path: &str, query: &[(&str, String)], body: Option<&str>) -> sign::Headers {

@@ -11,6 +11,7 @@ use super::body::{self, Piece};
 use super::client::{Client, Pulled, ShardInfo};
 use super::cursor::Cursor;
 use super::error::{Backoff, SlsError, Verdict};
+use super::probe;
 use super::rows::{Mark, Position};
 use super::shared::{Held, Ready, Shared, Stage};
 use crate::metrics::PipelineMetrics;
@@ -172,14 +173,15 @@ async fn begin(context: &Context, shard: u32, began: Option<i64>) -> Result<Curs
 pub(super) async fn settle(context: &Context, shard: u32, error: &SlsError, retry: &mut Backoff) {
     let verdict = error.verdict();
     let stuck = matches!(verdict, Verdict::Login | Verdict::Fatal);
+    let text = probe::explained(&context.plan, error);
     let told = |held: &mut Held| {
         held.stuck = stuck;
-        held.problem.replace(error.to_string())
+        held.problem.replace(text.clone())
     };
     let known = context.shared.with(shard, told).flatten();
     context.shared.waker.wake();
-    if known.as_deref() != Some(&error.to_string()) {
-        tracing::warn!(job = %context.job, shard, %error, "a shard can't be read; it is tried again");
+    if known.as_deref() != Some(&text) {
+        tracing::warn!(job = %context.job, shard, error = %text, "a shard can't be read; it is tried again");
     }
     let wait = match verdict {
         Verdict::Skewed => IDLE.0,

@@ -15,6 +15,7 @@ use super::error::{Backoff, SlsError, Verdict};
 use super::fetch::{self, Context, SLOW, random};
 use super::lineage;
 use super::membership::Membership;
+use super::probe;
 use super::rows::source_id;
 use super::shared::{Held, Stage};
 use crate::plan::SlsGroup;
@@ -99,7 +100,7 @@ pub(super) async fn run(context: Arc<Context>) {
 impl Keeper {
     /// Says what is wrong; returns how long to wait.
     async fn failed(&mut self, error: &SlsError) -> Duration {
-        let text = error.to_string();
+        let text = probe::explained(&self.context.plan, error);
         let stuck = matches!(error.verdict(), Verdict::Login | Verdict::Fatal);
         let known = self.context.shared.state().problem.replace((text.clone(), stuck));
         if known.is_none_or(|(known, _)| known != text) {

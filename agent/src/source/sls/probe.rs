@@ -42,9 +42,9 @@ pub(crate) async fn probe(plan: &SlsPlan) -> Result<Vec<String>, Trouble> {
     if let Some(group) = &plan.group {
         found.push(look_at_group(plan, &client, group).await?);
     }
-    let skew = (client.now().0 - crate::record::Timestamp::now().0) / 1000;
+    let skew = client.seconds_ahead();
     if skew != 0 {
-        found.push(format!("this machine's clock is {skew} s off the service's, whose time is used"));
+        found.push(format!("the service's clock is {skew} s ahead of this machine's; its time is used"));
     }
     Ok(found)
 }
@@ -68,6 +68,15 @@ async fn look_at_group(plan: &SlsPlan, client: &Client, group: &SlsGroup) -> Res
     let marks = marks.map_err(|error| told(plan, &error, "read the group's checkpoints"))?;
     let (timeout, count) = (there.timeout, marks.len());
     Ok(format!("the consumer group {name} is there, with a timeout of {timeout} s and checkpoints of {count} shards"))
+}
+
+/// A failure in words for whoever can help: with advice, if only he can.
+pub(super) fn explained(plan: &SlsPlan, error: &SlsError) -> String {
+    let stuck = matches!(error.verdict(), Verdict::Login | Verdict::Fatal);
+    match told(plan, error, "do that") {
+        Trouble::Refused { reason, .. } if stuck => reason,
+        _ => error.to_string(),
+    }
 }
 
 /// What a failure of `call` means to whoever has set the job up.
