@@ -3,10 +3,10 @@
 # Elasticsearch, stopped, frozen, upgraded, downgraded, purged; the .rpm installed, verified and erased; the static
 # binaries in an empty chroot; the unit's hardening. By hand or in CI, as root:
 #
-#     packaging/build-static && packaging/build-packages && tests/packages.sh
+#     tests/packages.sh
 #
-# SPLASHDAM_BINARIES names a folder with static binaries, else packaging/build-static's are taken; what is not built is
-# built. The scripts that start the servers are looked for in ../shared/services; SPLASHDAM_SERVICE_SCRIPTS names another
+# It builds the static binaries (packaging/build-static) unless SPLASHDAM_BINARIES names a folder that has them, and the
+# packages of them. The scripts that start the servers are looked for in ../shared/services; SPLASHDAM_SERVICE_SCRIPTS names another
 # folder. What can't be had is a SKIP line with its reason; with CI=true it is a failure.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -45,7 +45,7 @@ count() { # documents of index $1
 has() { [ "$(count "$1")" = "$2" ]; }
 
 [ "$(id -u)" = 0 ] || { skip "everything" "it needs root: a chroot, a container, packages"; exit $((${#failed[@]} > 0)); }
-if [ ! -x "$binaries/splashdam" ]; then packaging/build-static || exit 1; fi
+[ -n "${SPLASHDAM_BINARIES:-}" ] || packaging/build-static || exit 1
 ls "$binaries"/splashdam "$binaries"/splashctl >/dev/null || exit 1
 
 begin "a real Elasticsearch, and HTTPS with a password in front of it"

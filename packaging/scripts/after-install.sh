@@ -19,7 +19,9 @@ configure)
             deb-systemd-helper update-state "$unit" >/dev/null || true
         fi
     fi
-    if [ -n "$2" ]; then act=try-restart; else act=start; fi
+    act=try-restart
+    if [ -z "$2" ] || [ -e /run/splashdam.starts ]; then act=start; fi
+    rm -f /run/splashdam.starts
     # Not one that was disabled.
     if running && { [ "$act" = try-restart ] || systemctl --quiet is-enabled "$unit"; }; then
         systemctl "$act" "$unit" || true
