@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use e2e::agent::{Agent, PATIENCE, Room};
 use e2e::endpoint::Endpoint;
-use e2e::logstore::{Action, Event, Fault, Log, LogGroup, Logstore, Options, What};
+use e2e::logstore::{Action, Event, Fault, Log, LogGroup, Logstore, Options, What, parse_cursor};
 use e2e::seed::Rng;
 use e2e::wait;
 
@@ -190,6 +190,34 @@ fn a_checkpoint_moves_only_when_elasticsearch_has_the_logs_and_so_does_a_shard()
     assert_eq!(logstore.conflicts(GROUP, consumer_of), Vec::<String>::new());
     let read = members.agents.iter().map(|agent| agent.ctl().number("read_records").unwrap());
     assert_eq!(read.sum::<u64>(), 2500, "a planned hand-over reads nothing again");
+}
+
+#[test]
+fn a_shard_that_comes_back_goes_on_where_the_other_consumer_has_left_it() {
+    let (endpoint, logstore) = (Endpoint::start(), start(2));
+    let mut numbers = Numbers::new("sls-back");
+    let mut members = Members::new(&logstore, &endpoint, 1, "");
+    members.agents[0].start_ready();
+    numbers.write(&logstore, 500);
+    assert_each_once(&endpoint, 500);
+    members.agents[0].stop();
+    // These were somebody else's, who has left.
+    numbers.write(&logstore, 500);
+    let caller = logstore.caller();
+    for shard in logstore.shards() {
+        caller.update_checkpoint(GROUP, "other", shard, &caller.cursor(shard, "end"), true).unwrap();
+    }
+    let left: Vec<_> = logstore.shards().iter().map(|shard| logstore.end_cursor(*shard)).collect();
+    numbers.write(&logstore, 100);
+    drop(logstore.take_events());
+    members.agents[0].start_ready();
+    wait::holds("the group is told of all of it", PATIENCE, || all_checkpointed(&logstore));
+    endpoint.wait_count(INDEX, 600, PATIENCE);
+    assert_eq!(members.agents[0].ctl().number("read_records"), Some(100), "of the other's it reads none");
+    for event in logstore.events() {
+        let What::CheckPoint { shard, checkpoint, .. } = event.what else { continue };
+        assert!(parse_cursor(&checkpoint) >= Some(left[shard as usize]), "a checkpoint of shard {shard} went back");
+    }
 }
 
 #[test]

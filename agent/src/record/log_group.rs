@@ -54,7 +54,19 @@ impl<'a> Fields<'a> {
         Fields { bytes, bad: false }
     }
 
+    #[inline]
     fn varint(&mut self) -> Option<u64> {
+        // Keys of fields and most lengths are one byte.
+        if let Some((byte, rest)) = self.bytes.split_first()
+            && *byte < 0x80
+        {
+            self.bytes = rest;
+            return Some(u64::from(*byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
         let mut number = 0_u64;
         for (i, byte) in self.bytes.iter().enumerate().take(10) {
             number |= u64::from(byte & 0x7f).checked_shl(7 * i as u32).unwrap_or(0);
@@ -66,12 +78,14 @@ impl<'a> Fields<'a> {
         None
     }
 
+    #[inline]
     fn take(&mut self, len: u64) -> Option<&'a [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(usize::try_from(len).ok()?)?;
         self.bytes = rest;
         Some(taken)
     }
 
+    #[inline]
     fn field(&mut self) -> Option<(u64, Wire<'a>)> {
         let key = self.varint()?;
         let value = match key & 7 {
@@ -94,6 +108,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = (u64, Wire<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<(u64, Wire<'a>)> {
         if self.bytes.is_empty() || self.bad {
             return None;

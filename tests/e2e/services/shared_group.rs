@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use e2e::agent::{Agent, Room};
 use e2e::endpoint::Endpoint;
-use e2e::logstore::{Log, LogGroup, Logstore, Options, What};
+use e2e::logstore::{Log, LogGroup, Logstore, Options, What, parse_cursor};
 use e2e::{services, wait, witness};
 
 const GROUP: &str = "shared";
@@ -142,6 +142,29 @@ impl Scene {
         });
     }
 
+    /// Whoever was given a shard read it from the checkpoint that the one before had left. How often that was.
+    fn assert_begun_at_checkpoints(&self) -> usize {
+        let (mut checkpoints, mut due, mut begun) = (BTreeMap::new(), BTreeMap::new(), 0);
+        for event in self.logstore.events() {
+            match event.what {
+                What::CheckPoint { shard, checkpoint, .. } => {
+                    checkpoints.insert(shard, parse_cursor(&checkpoint));
+                }
+                What::Granted { consumer, shard, .. } => drop(due.insert(shard, consumer)),
+                What::Pulled { shard, cursor, .. } => {
+                    let Some(consumer) = due.remove(&shard) else { continue };
+                    assert_eq!(event.key_id, format!("key-{consumer}"));
+                    if let Some(checkpoint) = checkpoints.get(&shard) {
+                        assert_eq!(Some(cursor), *checkpoint, "{consumer} began with shard {shard}");
+                        begun += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+        begun
+    }
+
     /// Who held each shard, in turn.
     fn turns(&self) -> BTreeMap<u32, Vec<String>> {
         let mut turns: BTreeMap<u32, Vec<String>> = BTreeMap::new();
@@ -203,9 +226,11 @@ fn the_official_consumer_library_and_an_agent_share_a_group() {
 
     let of_key = |key: &str| key.strip_prefix("key-").map(str::to_owned);
     assert_eq!(scene.logstore.conflicts(GROUP, of_key), Vec::<String>::new());
+    let begun = scene.assert_begun_at_checkpoints();
+    assert!(begun >= 8, "each shard went on at a checkpoint at least twice: {begun}");
     let twice = scene.processed().values().filter(|times| **times > 1).count();
     eprintln!(
-        "{test}: {} logs, {twice} of them twice behind a kill; each shard's owners in turn: {:?}",
+        "{test}: {} logs, {twice} of them twice behind a kill; {begun} times begun at the other's checkpoint; each shard's owners in turn: {:?}",
         scene.written,
         scene.turns()
     );

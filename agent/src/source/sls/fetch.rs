@@ -146,6 +146,7 @@ async fn start(context: &Context, shard: &ShardInfo) -> Result<(Position, bool),
     if let Some(of) = plan.group.as_ref().filter(|_| ask) {
         let found = context.client.checkpoints(&of.name, Some(shard.number)).await?;
         group = found.into_iter().find(|(of, _)| *of == shard.number).map(|(_, cursor)| cursor);
+        context.shared.with(shard.number, |held| held.group = group.as_ref().map(Cursor::number));
     }
     match (local, group) {
         (Some(local), Some(group)) if group.number() > local.next => Ok((Position::at(group), true)),

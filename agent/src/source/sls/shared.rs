@@ -59,6 +59,8 @@ pub(super) struct Held {
     pub(super) queue: VecDeque<Ready>,
     /// Behind what was handed out.
     pub(super) handed: Option<Position>,
+    /// What the group's checkpoint was when we took the shard: it never goes back behind that.
+    pub(super) group: Option<u64>,
     /// Everything that the service has was fetched, at the last look.
     pub(super) caught_up: bool,
     /// When the service received what comes next, unix seconds.
@@ -162,6 +164,7 @@ impl Held {
             stage: Stage::Starting,
             queue: VecDeque::new(),
             handed: None,
+            group: None,
             caught_up: false,
             received: None,
             quota_waits: 0,
@@ -224,6 +227,13 @@ impl State {
         let Some(handed) = &held.handed else { return Some(None) };
         let done = done.get(&held.source).filter(|done| done.next >= handed.next)?;
         Some(Some(done.clone()))
+    }
+
+    /// The group is to be told of this position in a shard, as far as was found when we took it. Before it is found where to
+    /// begin nothing is: what we know to have arrived may be from long ago, when the shard was ours before.
+    pub(super) fn is_news(&self, shard: u32, position: u64) -> bool {
+        let held = self.shards.get(&shard).filter(|held| held.handed.is_some());
+        held.is_some_and(|held| held.group.is_none_or(|group| position > group))
     }
 
     /// Sources of which there is something to read.
@@ -314,6 +324,17 @@ mod tests {
         assert_eq!(state.is_done(3, &state.acknowledged), Some(Some(at(100))));
         state.begin(3, at(50), false);
         assert_eq!(state.known[&SourceId(30)].1, at(100), "a second beginning is none");
+    }
+
+    #[test]
+    fn the_group_is_told_nothing_of_a_shard_that_is_older_than_what_it_knew() {
+        let mut state = state();
+        raise(&mut state.acknowledged, SourceId(30), &at(50));
+        assert!(!state.is_news(3, 50), "ours of an earlier time; another consumer has been further since");
+        state.shards.get_mut(&3).unwrap().group = Some(100);
+        state.begin(3, at(120), false);
+        assert_eq!([50, 100, 101].map(|position| state.is_news(3, position)), [false, false, true]);
+        assert!(!state.is_news(4, 101), "it is not ours");
     }
 
     #[test]

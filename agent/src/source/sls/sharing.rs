@@ -191,9 +191,6 @@ impl Keeper {
             state.shards.iter().filter_map(at).collect()
         };
         for (shard, cursor) in moved {
-            if !self.context.shared.state().shards.contains_key(&shard) {
-                continue;
-            }
             self.save(shard, &cursor).await?;
             self.heartbeat(Instant::now()).await?;
         }
@@ -206,6 +203,9 @@ impl Keeper {
     /// Tells the group how far a shard is, if that is news. A shard that is not ours any more is let go.
     async fn save(&mut self, shard: u32, cursor: &Cursor) -> Result<(), SlsError> {
         let Some(group) = &mut self.group else { return Ok(()) };
+        if !self.context.shared.state().is_news(shard, cursor.number()) {
+            return Ok(());
+        }
         if group.saved.get(&shard).is_some_and(|saved| *saved >= cursor.number()) {
             return Ok(());
         }
