@@ -432,7 +432,8 @@ fn inserts_into_one_table_lose_no_row_and_one_insert_more_changes_no_id() {
         let output = Command::new(e2e::binaries::splashdam()).arg("try").arg(job).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().filter(|line| line.contains("_id")).map(str::to_owned).collect()
+        // Where there are several sinks, `try` names them before the index.
+        text.lines().filter(|line| line.contains("_id")).map(|line| line.replace("t#", "")).collect()
     };
     let alone = ids(&one);
     let more = format!(
