@@ -93,7 +93,7 @@ pub(crate) fn run(options: &Options) -> bool {
     let (rate, every) = (options.number("rate", 2000), Duration::from_secs(options.number("every", 20)));
     let mut rng = Rng::for_test("sls-chaos");
     let logstore = Logstore::start(LogstoreOptions { shards: 4, ..LogstoreOptions::default() });
-    let (null, rooms) = (NullProcess::start(0), std::array::from_fn::<_, AGENTS, _>(|_| Room::new()));
+    let (null, rooms) = (NullProcess::start(0), std::array::from_fn::<Room, AGENTS, _>(|_| Room::new()));
     // A member meets documents that another one has sent, and looks at them.
     null.keep();
     let mut agents: Vec<Agent> =
