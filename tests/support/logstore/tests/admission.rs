@@ -123,7 +123,10 @@ fn a_permission_that_was_taken_away_is_named() {
 #[test]
 fn a_region_is_part_of_v4_only() {
     let logstore = Logstore::start(Options { region: Some("cn-beijing".to_owned()), ..Options::default() });
-    let [v1, v4] = both_ways(&logstore);
+    let elsewhere = logstore.caller();
+    assert_eq!(elsewhere.get("/shards").code(), "ProjectNotExist", "in the region that the name says there is none");
+    let host = "test-project.cn-beijing.log.aliyuncs.com".to_owned();
+    let [v1, v4] = both_ways(&logstore).map(|caller| Caller { host: host.clone(), ..caller });
     assert_eq!(v1.get("/shards").status, 200);
     assert_eq!(v4.get("/shards").code(), "SignatureNotMatch");
     assert_eq!(Caller { region: Some("cn-beijing".to_owned()), ..v4 }.get("/shards").status, 200);
