@@ -41,10 +41,6 @@ impl NullProcess {
         &self.url
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.url.rsplit_once(':').unwrap().1.parse().unwrap()
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

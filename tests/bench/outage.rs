@@ -1,5 +1,6 @@
 //! Elasticsearch dead at full input: memory, the wait of the source, a healthy neighbour, and the way back.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use e2e::agent::{Agent, Room};
@@ -9,12 +10,17 @@ use crate::chaos::Stream;
 use crate::null::NullProcess;
 use crate::{Options, mb};
 
+/// A free port that nobody is given who asks for any: while our endpoint is dead, no other may answer in its place.
+fn quiet_port() -> u16 {
+    (20_000..30_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 pub(crate) fn run(options: &Options) -> bool {
     let seconds = options.number("seconds", 60);
     let rate = options.number("rate", 20) * 1_000_000;
     let room = Room::new();
-    let (sick, healthy) = (NullProcess::start(0), NullProcess::start(0));
-    let port = sick.port();
+    let port = quiet_port();
+    let (sick, healthy) = (NullProcess::start(port), NullProcess::start(0));
     let job = |name: &str, url: &str| {
         let buffer = "[buffer]\nmax_bytes = \"256 MiB\"";
         room.file(&format!("{name}.toml"), room.raw_job(&format!("{name}.log"), url, &format!("logs-{name}"), buffer))

@@ -77,6 +77,7 @@ impl Reloader {
             ("agent_id", booted.agent_id != now.agent_id),
             ("durability", booted.durability != now.durability),
             ("control_socket", booted.control_socket != now.control_socket),
+            ("http_listen", booted.http_listen != now.http_listen),
             ("log_level", booted.log_level != now.log_level),
         ];
         let names: Vec<&str> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();

@@ -143,7 +143,8 @@ impl Delivery {
             return Err(Refusal {
                 kind: "other_cluster".to_owned(),
                 reason: format!(
-                    "documents are owed to cluster {before}, but the endpoint leads to {uuid}; if that is meant, remove {file}"
+                    "documents are owed to cluster {before}, but the endpoint leads to {uuid}; if that is meant, \
+                     stop the agent, remove {file}, and start it again"
                 ),
                 status: 0,
             });

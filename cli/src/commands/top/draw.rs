@@ -52,10 +52,11 @@ fn headline(watch: &Watch) -> Line<'static> {
 }
 
 fn footline(watch: &Watch) -> Line<'static> {
-    if watch.said.is_empty() {
-        return Line::styled("↑↓ choose   p pause   r resume   f flush   q quit", style(Tone::Faint));
-    }
-    Line::styled(harmless(&watch.said), style(if watch.missing { Tone::Bad } else { Tone::Plain }))
+    let keys = Span::styled("↑↓ choose  p pause  r resume  f flush  q quit   ", style(Tone::Faint));
+    Line::from(vec![
+        keys,
+        Span::styled(harmless(&watch.said), style(if watch.missing { Tone::Bad } else { Tone::Plain })),
+    ])
 }
 
 fn table(watch: &Watch) -> Table<'static> {
@@ -124,7 +125,8 @@ fn remarks(watch: &Watch) -> Vec<Line<'static>> {
     if let Some(why) = job.why.as_ref().filter(|_| job.parked.is_empty()) {
         told.push(line(why.clone(), tone(job.state)));
     }
-    if let Some(error) = &job.last_error {
+    let is_news = |error: &&String| job.why.as_ref().is_none_or(|why| !error.contains(why.as_str()));
+    if let Some(error) = job.last_error.as_ref().filter(is_news) {
         told.push(line(format!("last error: {error}"), Tone::Plain));
     }
     if job.dead_letters > 0 {
