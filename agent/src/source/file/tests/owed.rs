@@ -123,8 +123,9 @@ fn what_a_copy_shipped_as_its_own_source_lacks_is_counted() {
     rig.write("a.log", Rig::lines(0, 10));
     rig.settle();
     rig.budget = 0;
-    rig.write("a.log.1", Rig::lines(0, 20));
     rig.append("a.log", Rig::lines(10, 50));
+    // Behind the last line: what is older than that is no copy of it.
+    rig.write("a.log.1", Rig::lines(0, 20));
     // Longer than a copy is held while the original lives.
     rig.run(60_000);
     rig.crash();
