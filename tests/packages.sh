@@ -7,7 +7,8 @@
 #
 # It builds the static binaries (packaging/build-static) unless SPLASHDAM_BINARIES names a folder that has them, and the
 # packages of them. The scripts that start the servers are looked for in ../shared/services; SPLASHDAM_SERVICE_SCRIPTS names another
-# folder. What can't be had is a SKIP line with its reason; with CI=true it is a failure.
+# folder. What can't be had is a SKIP line with its reason; with CI=true it is a failure, but for
+# what the list below names.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 services=${SPLASHDAM_SERVICE_SCRIPTS:-../shared/services}
@@ -26,7 +27,17 @@ cleanup() {
 }
 trap cleanup EXIT
 
-skip() { echo "SKIP $1: $2"; skipped+=("$1"); [ "${CI:-}" != true ] || failed+=("$1 is missing in CI: $2"); }
+# What a machine may lack by its nature: the right to boot a container, a way to the tool that packs. Only these may be
+# skipped in CI.
+may_be_skipped=("packages" "manual pages" ".rpm" "the unit's exposure" "the .deb in a booted Debian")
+skip() {
+  echo "SKIP $1: $2"
+  skipped+=("$1")
+  [ "${CI:-}" = true ] || return 0
+  local name
+  for name in "${may_be_skipped[@]}"; do [ "$name" != "$1" ] || return 0; done
+  failed+=("$1 is missing in CI: $2")
+}
 begin() { printf '\n==> %s\n' "$1"; }
 ok() { echo "    ok: $1"; }
 bad() { echo "    FAILED: $1"; failed+=("$1"); }
