@@ -44,7 +44,7 @@ shipping() {
   must "the others run on" active
   must "at a start it is set aside" host systemctl restart splashdam
   must "and the others run" within 20 active
-  must "named by the check before the start" says 'splashdam\[[0-9]*\]: .*wrong.toml:3:1' host journalctl -u splashdam --no-pager
+  must "named by the check before the start" within 20 says 'splashdam\[[0-9]*\]: .*wrong.toml:3:1' host journalctl -u splashdam --no-pager
   host rm /etc/splashdam/jobs.d/wrong.toml
   host sh -c 'echo app line 6 >>/var/log/app.log'
   [ -z "${es_started:-}" ] || must "nothing is shipped twice" within 30 has show-app 6
@@ -100,7 +100,7 @@ ends_and_restarts() {
   local from=$SECONDS
   must "frozen, it is restarted by the watchdog" within 120 other_pid
   echo "    after $((SECONDS - from)) s"
-  must "which the journal says" says "atchdog timeout" host journalctl -u splashdam --no-pager
+  must "which the journal says" within 20 says "atchdog timeout" host journalctl -u splashdam --no-pager
   host rm /etc/splashdam/jobs.d/dead.toml
   must "its job can go" host systemctl reload splashdam
   must "what it owes is kept, and told" says "remembers the job dead" host splashctl status

@@ -43,7 +43,8 @@ ok() { echo "    ok: $1"; }
 bad() { echo "    FAILED: $1"; failed+=("$1"); }
 must() { local what=$1; shift; if "$@" >"$work/said" 2>&1; then ok "$what"; else bad "$what"; sed 's/^/        /' "$work/said"; fi; }
 must_not() { local what=$1; shift; if "$@" >"$work/said" 2>&1; then bad "$what"; sed 's/^/        /' "$work/said"; else ok "$what"; fi; }
-says() { "${@:2}" 2>&1 | tee "$work/said2" | grep -q -- "$1"; }
+# Not through a pipe: who is looked through stops reading at the first hit, and whoever still writes then has failed.
+says() { "${@:2}" >"$work/said2" 2>&1; cat "$work/said2"; grep -q -- "$1" "$work/said2"; }
 within() { local limit=$1; shift; local end=$((SECONDS + limit)); until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 0.2; done; }
 seconds() { local from; from=$(date +%s.%N); "${@}" >/dev/null 2>&1; echo "$(date +%s.%N) $from" | awk '{printf "%.2f", $1 - $2}'; }
 host() { "$services/systemd-host" exec "$@"; }
