@@ -45,23 +45,9 @@ pub(crate) enum Command {
     /// Watch all jobs live: rates, lag, what is owed and why; keys pause, resume and flush
     Top,
     /// Read nothing more for now; what was read is shipped
-    Pause {
-        /// The job
-        #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
-        pipeline: Option<String>,
-        /// All jobs
-        #[arg(long)]
-        all: bool,
-    },
+    Pause(OneOrAll),
     /// Go on reading
-    Resume {
-        /// The job
-        #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
-        pipeline: Option<String>,
-        /// All jobs
-        #[arg(long)]
-        all: bool,
-    },
+    Resume(OneOrAll),
     /// How far every source is read; read again
     #[command(subcommand)]
     Positions(Positions),
@@ -73,6 +59,16 @@ pub(crate) enum Command {
     },
     /// The agent's counters in Prometheus form
     Metrics,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct OneOrAll {
+    /// The job
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) pipeline: Option<String>,
+    /// All jobs
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use crate::types::{
-    Changed, ConnectionTest, Connections, DeadLetter, Flush, Flushed, PipelinePositions, Reading, Refusal, Reloaded,
-    Reset, ResetSources, Selection, Status, Steered, Which,
+    Changed, Chosen, ConnectionTest, Connections, DeadLetter, Flushed, PipelinePositions, Refusal, Reloaded, Reset,
+    ResetSources, Selection, Status, Steered, Which,
 };
 use crate::{ShortPath, query, who_may};
 
@@ -72,6 +72,10 @@ impl ClientError {
     }
 }
 
+fn chosen(pipeline: Option<&str>) -> Chosen {
+    Chosen { pipeline: pipeline.map(str::to_owned) }
+}
+
 impl Client {
     pub fn new(socket: impl Into<PathBuf>) -> Client {
         Client { socket: socket.into() }
@@ -124,7 +128,7 @@ impl Client {
 
     /// Asks for everything read so far to be shipped now, and waits (bounded) for it.
     pub async fn flush(&self, pipeline: Option<&str>) -> Result<Flushed, ClientError> {
-        self.post("/flush", &Flush { pipeline: pipeline.map(str::to_owned) }).await
+        self.post("/flush", &chosen(pipeline)).await
     }
 
     /// Has the service read its configuration and jobs again.
@@ -135,11 +139,11 @@ impl Client {
     /// Nothing more is read of one job, or of all, until it is resumed or the agent starts again; what was read is
     /// shipped.
     pub async fn pause(&self, pipeline: Option<&str>) -> Result<Steered, ClientError> {
-        self.post("/pause", &Reading { pipeline: pipeline.map(str::to_owned) }).await
+        self.post("/pause", &chosen(pipeline)).await
     }
 
     pub async fn resume(&self, pipeline: Option<&str>) -> Result<Steered, ClientError> {
-        self.post("/resume", &Reading { pipeline: pipeline.map(str::to_owned) }).await
+        self.post("/resume", &chosen(pipeline)).await
     }
 
     /// Lets a job read again, or shows what that would be.

@@ -20,8 +20,8 @@ pub use client::{Client, ClientError};
 pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use types::{
-    Changed, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flush, Flushed, FlushedPipeline, Health,
-    ParkedLane, PipelinePositions, PipelineStatus, Position, Reading, Refusal, Reloaded, Reset, ResetHow, ResetSource,
+    Changed, Chosen, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flushed, FlushedPipeline, Health,
+    ParkedLane, PipelinePositions, PipelineStatus, Position, Refusal, Reloaded, Reset, ResetHow, ResetSource,
     ResetSources, ResetTo, Selection, ShardStatus, State, Status, Steered, Which,
 };
 

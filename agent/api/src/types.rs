@@ -214,10 +214,10 @@ pub struct Changed {
     pub dead_letters: u64,
 }
 
-/// Body of `POST /flush`.
+/// Body of `POST /flush`, `/pause` and `/resume`: of which job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Flush {
+pub struct Chosen {
     /// `None`: all.
     pub pipeline: Option<String>,
 }
@@ -247,14 +247,6 @@ impl Flushed {
     pub fn complete(&self) -> bool {
         self.pipelines.iter().all(|p| p.owed_records == 0)
     }
-}
-
-/// Body of `POST /pause` and `/resume`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Reading {
-    /// `None`: all.
-    pub pipeline: Option<String>,
 }
 
 /// Answer to `POST /pause` and `/resume`: the jobs for which that is new.

@@ -59,9 +59,8 @@ enum Command {
         /// Let a job go on that has lost its positions: what its sources have is read under new ids
         #[arg(long, value_name = "JOB-ID")]
         begin_anew: Vec<String>,
-        /// What ${NAME} stands for in SQL jobs
-        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
-        vars: Vec<(String, String)>,
+        #[command(flatten)]
+        vars: Variables,
     },
     /// Check jobs and configuration, and say everything that is wrong with them
     Check {
@@ -71,9 +70,8 @@ enum Command {
         /// The service's configuration
         #[arg(long, value_name = "FILE", default_value = "/etc/splashdam/splashdam.toml")]
         config: PathBuf,
-        /// What ${NAME} stands for in SQL jobs
-        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
-        vars: Vec<(String, String)>,
+        #[command(flatten)]
+        vars: Variables,
         /// Try what the jobs connect to as well: name, TCP, TLS, keys, permission, version; nothing is changed there
         #[arg(long)]
         connect: bool,
@@ -85,17 +83,15 @@ enum Command {
         /// At most so many items
         #[arg(long, default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
-        /// What ${NAME} stands for in SQL jobs
-        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
-        vars: Vec<(String, String)>,
+        #[command(flatten)]
+        vars: Variables,
     },
     /// Show what a SQL job means: its plan, what it reads, the keys of its state, where its rows go
     Explain {
         #[arg(value_name = "JOB")]
         job: PathBuf,
-        /// What ${NAME} stands for in SQL jobs
-        #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
-        vars: Vec<(String, String)>,
+        #[command(flatten)]
+        vars: Variables,
     },
     /// Run as a service, with the jobs of its configuration
     Serve {
@@ -109,6 +105,20 @@ enum Command {
     Demo(demo::Args),
 }
 
+#[derive(Debug, clap::Args)]
+struct Variables {
+    /// What ${NAME} stands for in SQL jobs
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    vars: Vec<(String, String)>,
+}
+
+impl Variables {
+    /// By name; of two the later one holds.
+    fn all(self) -> Vars {
+        self.vars.into_iter().collect()
+    }
+}
+
 /// How long stopping may take: less than the 5 s that are promised.
 const STOP_WITHIN: Duration = Duration::from_millis(4500);
 
@@ -117,17 +127,17 @@ const STOP_WITHIN: Duration = Duration::from_millis(4500);
 pub fn main(arguments: Arguments) -> Exit {
     match arguments.command {
         Command::Run { jobs, data_dir, once, reset_state, begin_anew, vars } => {
-            run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew, vars: all(vars) })
+            run::run(&jobs, data_dir, run::How { once, reset_state, begin_anew, vars: vars.all() })
         }
-        Command::Check { files, config, vars, connect } => check::check(&files, &config, &all(vars), connect),
+        Command::Check { files, config, vars, connect } => check::check(&files, &config, &vars.all(), connect),
         Command::Try { job, limit, vars } => match runtime() {
             Ok(runtime) => {
                 let _inside = runtime.enter();
-                try_job::try_job(&job, limit, &all(vars))
+                try_job::try_job(&job, limit, &vars.all())
             }
             Err(error) => run::failed(&error),
         },
-        Command::Explain { job, vars } => explain::explain_job(&job, &all(vars)),
+        Command::Explain { job, vars } => explain::explain_job(&job, &vars.all()),
         Command::Serve { config, begin_anew } => serve::serve(&config, begin_anew),
         Command::Demo(arguments) => show(&arguments),
     }
@@ -140,11 +150,6 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() && name.chars().all(word) => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE; a name is letters, digits and _ . -".to_owned()),
     }
-}
-
-/// By name; of two the later one holds.
-fn all(vars: Vec<(String, String)>) -> Vars {
-    vars.into_iter().collect()
 }
 
 fn show(arguments: &demo::Args) -> Exit {

@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use splashdam_api::{
-    Changed, ConnectionTest, DeadLetter, Flush, Health, Reading, Refusal, Reset, Selection, Which, parse_query,
+    Changed, Chosen, ConnectionTest, DeadLetter, Health, Refusal, Reset, Selection, Which, parse_query,
 };
 
 use super::operations::Operations;
@@ -173,19 +173,22 @@ async fn dead_letter<O: Operations>(agent: &O, path: &str, query: &Query) -> Ans
 }
 
 async fn flush<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
-    let question: Flush = body_of(request).await?;
-    if let Some(id) = &question.pipeline {
-        must_exist(agent, id)?;
-    }
-    json(&agent.flush(question.pipeline.as_deref()).await.map_err(no)?)
+    let pipeline = chosen(agent, request).await?;
+    json(&agent.flush(pipeline.as_deref()).await.map_err(no)?)
 }
 
 async fn reading<O: Operations>(agent: &O, request: Request<Incoming>, paused: bool) -> Answer {
-    let question: Reading = body_of(request).await?;
-    if let Some(id) = &question.pipeline {
+    let pipeline = chosen(agent, request).await?;
+    json(&agent.pause(pipeline.as_deref(), paused).map_err(no)?)
+}
+
+/// The job that is meant, which there is; `None`: all.
+async fn chosen<O: Operations>(agent: &O, request: Request<Incoming>) -> Result<Option<String>, Refused> {
+    let Chosen { pipeline } = body_of(request).await?;
+    if let Some(id) = &pipeline {
         must_exist(agent, id)?;
     }
-    json(&agent.pause(question.pipeline.as_deref(), paused).map_err(no)?)
+    Ok(pipeline)
 }
 
 async fn selection<O: Operations>(

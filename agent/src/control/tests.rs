@@ -92,17 +92,24 @@ impl Served {
 
     /// One raw request, as any other HTTP client sends it.
     async fn raw(&self, request: &str) -> String {
-        let (socket, request) = (self.socket.clone(), request.to_owned());
-        tokio::task::spawn_blocking(move || {
-            let mut stream = UnixStream::connect(socket).unwrap();
-            stream.write_all(request.as_bytes()).unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer
-        })
-        .await
-        .unwrap()
+        let socket = self.socket.clone();
+        answer_to(request.to_owned(), || UnixStream::connect(socket)).await
     }
+}
+
+/// What comes back over a connection of its own.
+async fn answer_to<S: Read + Write>(
+    request: String,
+    connect: impl FnOnce() -> std::io::Result<S> + Send + 'static,
+) -> String {
+    let conversation = move || {
+        let mut stream = connect().unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    tokio::task::spawn_blocking(conversation).await.unwrap()
 }
 
 #[tokio::test]
@@ -239,15 +246,7 @@ async fn looked(host: &str, method: &str, path: &str) -> String {
     let agent = Arc::new(StandIn { health: Health::Ok, dead: Mutex::new(vec![1, 2]) });
     let address = open_port(([127, 0, 0, 1], 0).into(), agent, stopped).await.unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n");
-    tokio::task::spawn_blocking(move || {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    })
-    .await
-    .unwrap()
+    answer_to(request, move || std::net::TcpStream::connect(address)).await
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::reader::{Reader, Section};
 use super::sls;
 use crate::plan::{FilePlan, Format, LinePlan, LongLines, SourcePlan, Start};
 
-pub(crate) const KEYS: &[&str] = &[
+const OWN_KEYS: &[&str] = &[
     "type",
     "paths",
     "exclude",
@@ -21,33 +21,22 @@ pub(crate) const KEYS: &[&str] = &[
     "hold_deleted_bytes",
     "rescan",
     "watch",
-    // of a Logstore
-    "endpoint",
-    "project",
-    "logstore",
-    "access_key_id",
-    "access_key_secret",
-    "security_token",
-    "region",
-    "connect",
-    "proxy",
-    "cname",
-    "timeout",
-    "group",
-    "consumer",
-    "heartbeat",
-    "group_timeout",
-    "in_order",
-    "checkpoint",
-    "stop",
-    "batch",
-    "compression",
-    "discover",
-    "tls",
 ];
+/// With those of a Logstore.
+pub(crate) const KEYS: &[&str] = &joined::<{ OWN_KEYS.len() + sls::KEYS.len() }>(OWN_KEYS, sls::KEYS);
 /// Those that speak of files.
 const FILE_KEYS: &[&str] = &["paths", "exclude", "hold", "hold_deleted_bytes", "rescan", "watch"];
 const LINE_KEYS: &[&str] = &["partial_after", "max_line_bytes", "long_lines"];
+
+const fn joined<const N: usize>(first: &[&'static str], second: &[&'static str]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {

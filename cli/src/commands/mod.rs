@@ -28,8 +28,8 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
         Command::Reload => reload::run(client, output).await,
         Command::Top => top::run(client, output).await,
-        Command::Pause { pipeline, .. } => pause::run(pipeline.as_deref(), true, client, output).await,
-        Command::Resume { pipeline, .. } => pause::run(pipeline.as_deref(), false, client, output).await,
+        Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,
+        Command::Resume(jobs) => pause::run(jobs.pipeline.as_deref(), false, client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }
