@@ -89,6 +89,37 @@ fn a_service_sets_a_job_aside_that_can_t_start_and_runs_the_others() {
     service.stop();
 }
 
+/// Also where the rows of the state could not be read with the new script: they are not damaged.
+#[test]
+fn a_changed_script_is_refused_with_the_difference_whatever_its_state_would_be() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let [right, _] = scripts(&room, &endpoint.url());
+    append(&room, "k.json", "{\"k\":\"a\",\"n\":7}\n");
+    let script = room.file("counts.sql", &right);
+    let mut agent = Agent::new(&room, std::slice::from_ref(&script));
+    agent.once_well();
+    for (before, now, said) in [
+        (
+            "COUNT(*)",
+            "COUNT(*) + MAX(n) + MIN(n)",
+            "+ aggregate COUNT(*) BIGINT as EXPR$0, MAX(n) BIGINT as EXPR$1, MIN(n)",
+        ),
+        ("COUNT(*)", "COUNT(DISTINCT n)", "COUNT(DISTINCT n)"),
+        ("k, COUNT(*) FROM s GROUP BY k", "CAST(n AS STRING), COUNT(*) FROM s GROUP BY n", "+ "),
+        ("k, COUNT(*) FROM s GROUP BY k", "k, n FROM s", "- "),
+    ] {
+        std::fs::write(&script, right.replace(before, now)).unwrap();
+        let output = agent.once();
+        let log = agent.log();
+        assert_eq!(output.status.code(), Some(5), "{now}: {log}");
+        assert!(log.contains(WHY) && log.contains(said) && !log.contains("damaged"), "{now}: {log}");
+    }
+    std::fs::write(&script, right).unwrap();
+    append(&room, "k.json", "{\"k\":\"a\",\"n\":8}\n");
+    agent.once_well();
+    assert_eq!(count(&endpoint), Some(2), "{}", agent.log());
+}
+
 #[test]
 fn a_run_of_several_files_goes_on_without_the_one_that_can_t_start_and_ends_with_5() {
     let (room, endpoint) = (Room::new(), Endpoint::start());

@@ -14,9 +14,13 @@ pub fn splashctl() -> PathBuf {
     folder().join("splashctl")
 }
 
-/// The workspace's root folder.
+/// The workspace's root folder: what cargo says now, if it is there, since a target folder can serve several clones.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        package.parent().expect("tests/ lies in the workspace").to_owned()
+    })
 }
 
 /// Where the binaries of this profile are, after a build; or those that `SPLASHDAM_BINARIES` names, as they are.

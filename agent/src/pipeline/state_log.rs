@@ -87,8 +87,8 @@ struct Link<'a> {
 }
 
 impl StateLog {
-    /// Reads the chain that is there, handing each link's rows to `load` in order. `plan` is what the script means
-    /// now; nothing is compared here.
+    /// Reads the chain that is there, handing each link's rows to `load` in order if they were written with this
+    /// `plan`, which is what the script means now: others' can have any form. What it was is in [`Found`].
     ///
     /// # Errors
     /// A link that is missing or damaged; rows that `load` can't read.
@@ -125,7 +125,8 @@ impl StateLog {
                 log.first = link.number;
             }
             whole.see(&link);
-            if found.is_some() && link.kind != Kind::Ends {
+            let ours = found.as_ref().is_some_and(|found| found.plan == log.plan);
+            if ours && link.kind != Kind::Ends {
                 load(link.rows).map_err(damaged)?;
             }
             log.next = link.number + 1;

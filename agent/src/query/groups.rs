@@ -116,6 +116,12 @@ impl Index {
     pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty() && self.null.is_none()
     }
+
+    /// A group with half of this hash: almost always the one that is meant.
+    fn likely(&self, hash: u64) -> Option<u32> {
+        let upper = (hash >> 32) as u32;
+        self.table.find(hash, |(half, _)| *half == upper).map(|(_, group)| *group)
+    }
 }
 
 /// Spreads an integer over 64 bits (the finaliser of MurmurHash3).
@@ -264,7 +270,8 @@ impl Groups {
             }
             return;
         }
-        // First all keys and hashes, then all look-ups: so the processor can wait for several at a time.
+        // All keys and hashes, then all look-ups by hash, then all comparisons: so that the processor waits for many
+        // cache lines at a time.
         let mut keys = Vec::with_capacity(16 * rows.len());
         let mut ends = Vec::with_capacity(rows.len());
         for row in rows {
@@ -274,9 +281,18 @@ impl Groups {
         let mut from = 0;
         let spans = ends.iter().map(|end| (std::mem::replace(&mut from, *end), *end));
         let hashed: Vec<(u64, &[u8])> = spans.map(|(from, to)| (xxh3_64(&keys[from..to]), &keys[from..to])).collect();
-        for (hash, key) in hashed {
-            found.push(self.find_bytes(index, span, hash, key));
+        let likely: Vec<Option<u32>> = hashed.iter().map(|(hash, _)| index.likely(*hash)).collect();
+        for ((hash, key), likely) in hashed.into_iter().zip(likely) {
+            found.push(match likely {
+                Some(group) if self.has_key(group, key) => group,
+                _ => self.find_bytes(index, span, hash, key),
+            });
         }
+    }
+
+    fn has_key(&self, group: u32, key: &[u8]) -> bool {
+        let Keys::Bytes(keys) = &self.keys else { return false };
+        keys[group as usize].bytes() == key
     }
 
     /// Finds or makes the group of an encoded key.
