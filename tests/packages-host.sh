@@ -19,7 +19,9 @@ host_tests() {
   shipping
   sandbox
   ends_and_restarts
+  stuck
   versions
+  newer_data
   removal
 }
 
@@ -93,7 +95,6 @@ ends_and_restarts() {
   must "is stopped within 5 s" awk "BEGIN { exit !($took <= 5) }"
   must "and ended well" says "inactive" host systemctl show -p ActiveState splashdam
   host systemctl start splashdam
-  local before
   before=$(main_pid)
   host kill -STOP "$before"
   other_pid() { local now; now=$(main_pid); [ -n "$now" ] && [ "$now" != 0 ] && [ "$now" != "$before" ] && active; }
@@ -104,6 +105,50 @@ ends_and_restarts() {
   host rm /etc/splashdam/jobs.d/dead.toml
   must "its job can go" host systemctl reload splashdam
   must "what it owes is kept, and told" says "remembers the job dead" host splashctl status
+}
+
+# A single thread is held by a tracer, as one would be held by a dead disk: the process lives, answers and ships the rest.
+stuck() {
+  begin "one pipeline stuck, all else alive"
+  command -v strace >/dev/null || { skip "a stuck pipeline" "strace is not there"; return; }
+  local space inner process thread timeouts from=$SECONDS
+  timeouts=$(host journalctl -u splashdam --no-pager | grep -c "atchdog timeout")
+  before=$(main_pid) space=$(host readlink /proc/self/ns/pid)
+  for process in /proc/[0-9]*; do
+    inner=$(awk '/^NSpid/ { print $NF }' "$process/status" 2>/dev/null)
+    if [ "$inner" = "$before" ] && [ "$(readlink "$process/ns/pid")" = "$space" ]; then break; fi
+  done
+  thread=$(grep -lx ingest "$process"/task/*/comm | head -n 1 | cut -d / -f 5)
+  must "its reading thread is found" test -n "$thread"
+  # Each call of it into the kernel takes ten minutes from now on.
+  strace -qq -o /dev/null -p "$thread" -e inject=all:delay_enter=600000000 2>"$work/strace.log" &
+  local tracer=$!
+  must "it still answers" within 10 host splashctl status
+  timed_out() { [ "$(host journalctl -u splashdam --no-pager | grep -c "atchdog timeout")" -gt "$timeouts" ]; }
+  must "the watchdog ends it" within 120 timed_out
+  echo "    after $((SECONDS - from)) s"
+  # A thread that is traced is not gone before its tracer lets go of it.
+  kill "$tracer"
+  wait "$tracer" 2>/dev/null
+  must "systemd starts it anew" within 60 other_pid
+  must "the journal says which job was stuck" within 20 says "stuck.*jobs=app" host journalctl -u splashdam --no-pager
+  [ -z "${es_started:-}" ] || must "nothing is shipped twice" within 30 has show-app 6
+}
+
+# Data of a version that is to come: refused, told, not tried again and again, not touched; that version goes on with them.
+newer_data() {
+  begin "data of a newer version"
+  host systemctl stop splashdam
+  local format
+  format=$(host cat /var/lib/splashdam/format)
+  host sh -c "echo $((format + 1)) >/var/lib/splashdam/format"
+  must_not "it does not start" host systemctl start splashdam
+  must "and says what to do" within 20 says "newer version.*install" host journalctl -u splashdam -o cat --no-pager
+  must "it is not started again" says "^NRestarts=0" host systemctl show -p NRestarts splashdam
+  must "it has failed" says "^failed" host systemctl is-failed splashdam
+  host sh -c "echo $format >/var/lib/splashdam/format"
+  must "with its own version it starts" host systemctl start splashdam
+  [ -z "${es_started:-}" ] || must "where it was" within 30 has show-app "$lines"
 }
 
 versions() {

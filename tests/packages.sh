@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The packages as an operator meets them: installed into a booted Debian with a real systemd, shipping to a real
-# Elasticsearch, stopped, frozen, upgraded, downgraded, purged; the .rpm installed, verified and erased; the static
-# binaries in an empty chroot; the unit's hardening. By hand or in CI, as root:
+# Elasticsearch, stopped, frozen, upgraded, downgraded, purged; the .rpm installed, upgraded and erased with its scripts;
+# the static binaries in an empty chroot, and in the image that the Containerfile makes; the unit's hardening. By hand or in CI, as root:
 #
 #     tests/packages.sh
 #
@@ -29,7 +29,7 @@ trap cleanup EXIT
 
 # What a machine may lack by its nature: the right to boot a container, a way to the tool that packs. Only these may be
 # skipped in CI.
-may_be_skipped=("packages" "manual pages" ".rpm" "the unit's exposure" "the .deb in a booted Debian")
+may_be_skipped=("packages" "manual pages" ".rpm" "a container" "a stuck pipeline" "the unit's exposure" "the .deb in a booted Debian")
 skip() {
   echo "SKIP $1: $2"
   skipped+=("$1")
@@ -117,7 +117,7 @@ if command -v "$nfpm" >/dev/null; then
   must "are built" packaging/build-packages "$packages"
   must "and those of another version" env PACKAGE_VERSION=0.1.99 packaging/build-packages "$work/newer"
   deb=$(ls "$packages"/*.deb | head -n 1) newer=$(ls "$work"/newer/*.deb | head -n 1)
-  rpm=$(ls "$packages"/*.rpm | head -n 1)
+  rpm=$(ls "$packages"/*.rpm | head -n 1) newer_rpm=$(ls "$work"/newer/*.rpm | head -n 1)
   cp "$deb" "$work/first.deb"
   must "twice the same" packaging/build-packages "$packages"
   must "to the byte" cmp "$deb" "$work/first.deb"
@@ -139,23 +139,8 @@ else
   skip "manual pages" "man is not there"
 fi
 
-begin "the .rpm"
-if [ -z "${rpm:-}" ]; then
-  skip ".rpm" "it is not built"
-elif command -v rpm >/dev/null; then
-  mkdir -p "$work/rpm"
-  in_rpm() { rpm --root "$work/rpm" --dbpath /var/lib/rpm "$@"; }
-  must "has a database" in_rpm --initdb
-  must "is installed" in_rpm -ivh --nodeps --noscripts "$rpm"
-  # The owners of the configuration are made by a script, which does not run here.
-  must "is verified" in_rpm -V --nouser --nogroup splashdam
-  must "keeps its configuration as such" says '^/etc/splashdam/splashdam.toml$' in_rpm -qc splashdam
-  must "asks for nothing" sh -c "! rpm -qpR '$rpm' | grep -v '^rpmlib(\|^config(\|^/bin/sh'"
-  must "is erased" in_rpm -e --noscripts splashdam
-  must "and leaves nothing" sh -c "! find '$work/rpm' -path '$work/rpm/var/lib/rpm' -prune -o -name '*splash*' -print | grep ."
-else
-  skip ".rpm" "rpm is not there"
-fi
+. tests/packages-rpm.sh
+. tests/packages-container.sh
 
 begin "the unit"
 if command -v systemd-analyze >/dev/null; then

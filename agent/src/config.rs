@@ -322,6 +322,32 @@ mod tests {
     }
 
     #[test]
+    fn the_packages_own_file_names_every_key_and_no_other() {
+        let text = include_str!("../../packaging/etc/splashdam.toml");
+        let (mut named, mut section) = (Vec::new(), String::new());
+        for line in text.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| !line.starts_with(' ')) {
+            if let Some(name) = line.strip_prefix('[') {
+                section = name.trim_end_matches(']').to_owned();
+                named.push((String::new(), section.clone()));
+            } else {
+                let key = line.split_once('=').unwrap_or_else(|| panic!("neither a remark nor a setting: {line}")).0;
+                named.push((section.clone(), key.trim().to_owned()));
+            }
+        }
+        // What stands in [vars] has whatever name people give it.
+        named.retain(|(section, _)| section != "vars");
+        let mut known: Vec<(String, String)> = Vec::new();
+        for (section, keys) in DIALECT {
+            known.extend(keys.iter().map(|key| ((*section).to_owned(), (*key).to_owned())));
+        }
+        named.sort();
+        known.sort();
+        assert_eq!(named, known);
+        // As it is installed it says nothing, so all is by default.
+        assert_eq!(load(text), Ok(Config::in_folder(Path::new("F"))));
+    }
+
+    #[test]
     fn a_bad_value_is_told_what_is_expected() {
         for (text, expected) in [
             ("data-dir = \"x\"", "F/splashdam.toml:1:1: unknown key \"data-dir\"; did you mean \"data_dir\"?"),

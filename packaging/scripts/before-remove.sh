@@ -7,6 +7,8 @@ remove)
     [ -d /run/systemd/system ] && systemctl stop splashdam.service || true
     ;;
 0)
-    [ -d /run/systemd/system ] && systemctl disable --now splashdam.service >/dev/null 2>&1 || true
+    [ -d /run/systemd/system ] && systemctl stop splashdam.service || true
+    # Without a running systemd, too: the link to a unit that is gone would stay.
+    command -v systemctl >/dev/null && systemctl disable splashdam.service >/dev/null 2>&1 || true
     ;;
 esac

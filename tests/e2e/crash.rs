@@ -1,5 +1,6 @@
 //! Nothing is lost and nothing doubled whatever ends the agent, and damage on its disk costs at most time.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use e2e::damage::{flip_bit, segments, written_end};
 use e2e::endpoint::Endpoint;
 use e2e::oracle::Oracle;
 use e2e::seed::Rng;
+use e2e::service::Service;
 use e2e::wait;
 use e2e::writer::Writer;
 
@@ -260,6 +262,56 @@ fn t33_a_second_agent_on_the_same_folder_is_refused_and_does_no_damage() {
     endpoint.wait_count(INDEX, 2000, PATIENCE);
     assert!(first.ctl().answers(), "the first agent's control socket is gone");
     first.stop();
+    oracle.compare(&endpoint, INDEX).assert_clean();
+}
+
+/// Every file of a folder with its bytes.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut folders, mut found) = (vec![folder.to_owned()], BTreeMap::new());
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.is_file() {
+                found.insert(path.clone(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn t32_the_data_of_a_newer_version_are_refused_untouched_and_go_on_with_that_version() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let oracle = Oracle::new(Rng::for_test("t32"));
+    let mut writer = Writer::new(room.logs().join("app.log"), &oracle);
+    let job = room.raw_job("*.log", &endpoint.url(), INDEX, "");
+    writer.lines(100);
+    let mut agent = room.agent(&job);
+    agent.once_well();
+    // What a newer version would leave behind.
+    let format = agent.data().join("format");
+    let ours = std::fs::read_to_string(&format).unwrap();
+    let newer = ours.trim().parse::<u32>().unwrap() + 1;
+    std::fs::write(&format, format!("{newer}\n")).unwrap();
+    writer.lines(100);
+    let before = contents(agent.data());
+    let output = agent.once();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{said}");
+    for what in [room.data().to_str().unwrap(), "newer version", &format!("format is {newer}"), "install"] {
+        assert!(said.contains(what), "it should say {what}: {said}");
+    }
+    // The service ends with the same code, which the unit does not start again after.
+    room.file("etc/jobs.d/job.toml", &job);
+    let service = Service::start(&Service::config(&room, ""), &room.path().join("serve.log"));
+    wait::holds("the service gives up", PATIENCE, || !service.runs());
+    assert!(service.log().contains("newer version"), "{}", service.log());
+    assert!(contents(agent.data()) == before, "what a newer version wrote was changed");
+    assert_eq!(endpoint.count(INDEX), 100, "something was shipped past the newer version's positions");
+
+    std::fs::write(&format, ours).unwrap();
+    agent.once_well();
     oracle.compare(&endpoint, INDEX).assert_clean();
 }
 

@@ -13,6 +13,7 @@ mod crash; //      kill -9, torn and damaged files, two agents on one folder
 mod documents; //  what a line becomes: raw, json, long, partial, broken
 mod many; //       many files, short-lived files
 mod mistakes; //  what people do wrong, and what they are told
+mod moving; //    the page for those who come from other shippers
 mod network; //    cut, slow and lying connections, expired keys, too large requests
 mod operating; //  what an operator types and reads
 mod packaging; // what the packages bring, and what systemd is told

@@ -84,6 +84,14 @@ fn dashboard_and_alerts_know_no_metric_that_there_is_not() {
     agent.stop();
 }
 
+#[test]
+fn the_unit_does_not_start_again_what_can_t_get_better() {
+    let unit = std::fs::read_to_string(binaries::workspace().join("systemd/splashdam.service")).unwrap();
+    let never = unit.lines().find_map(|line| line.strip_prefix("RestartPreventExitStatus=")).unwrap();
+    // Wrong settings, a wrong command line, the data of a newer version.
+    assert_eq!(never, "1 2 9");
+}
+
 /// The socket that systemd listens on.
 struct Systemd {
     socket: UnixDatagram,

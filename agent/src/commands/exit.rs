@@ -22,6 +22,8 @@ pub enum Exit {
     Interrupted = 7,
     /// A run with an end can't reach it: the state of a query is as large as it may be.
     StateFull = 8,
+    /// The data directory was written by a newer version; nothing in it was changed.
+    Newer = 9,
     /// The demo found documents missing or doubled.
     Mismatch = 6,
 }

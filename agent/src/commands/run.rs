@@ -212,6 +212,7 @@ pub(super) fn start_failed(error: &StartError) -> Exit {
     }
     match error {
         StartError::Store(StoreError::Locked(_)) => Exit::Locked,
+        StartError::Store(StoreError::Newer { .. }) => Exit::Newer,
         StartError::Store(_) => Exit::Store,
         StartError::NoJob(_) => Exit::Usage,
         StartError::Remembered { .. }

@@ -80,7 +80,7 @@ pub(super) fn check_format(root: &Path) -> Result<(), StoreError> {
     match std::fs::read_to_string(&path) {
         Ok(text) => match text.trim().parse::<u32>() {
             Ok(version) if version <= FORMAT => Ok(()),
-            Ok(_) => Err(StoreError::Version(root.to_path_buf())),
+            Ok(found) => Err(StoreError::Newer { dir: root.to_path_buf(), found, known: FORMAT }),
             Err(_) => Err(StoreError::Io { path, error: io::Error::other("expected a version number") }),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -169,7 +169,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         check_format(dir.path()).expect("a new directory");
         check_format(dir.path()).expect("our own version");
-        std::fs::write(dir.path().join("format"), "2\n").expect("writable");
-        assert!(matches!(check_format(dir.path()), Err(StoreError::Version(_))));
+        std::fs::write(dir.path().join("format"), format!("{}\n", FORMAT + 1)).expect("writable");
+        assert!(
+            matches!(check_format(dir.path()), Err(StoreError::Newer { found, known: FORMAT, .. }) if found == FORMAT + 1)
+        );
     }
 }

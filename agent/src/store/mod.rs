@@ -76,8 +76,13 @@ pub(crate) enum StoreError {
     Locked(PathBuf),
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: std::io::Error },
-    #[error("{0} was written by a newer version of splashdam")]
-    Version(PathBuf),
+    #[error(
+        "the data directory {} was written by a newer version of splashdam (its format is {found}, this version knows \
+         those up to {known}). Nothing in it was changed: install the newer version again, and all goes on. (In \
+         another data directory this version would ship everything anew, as new documents.)",
+        dir.display()
+    )]
+    Newer { dir: PathBuf, found: u32, known: u32 },
     /// The stored bytes of this request are damaged; its pipeline is to be set back.
     #[error("stored request {seq}/{member} is damaged")]
     Damaged { seq: u64, member: u16 },
