@@ -90,6 +90,14 @@ impl Work {
     }
 }
 
+/// How many rows have come late is told by an agent that starts again: it has that from its data directory.
+fn judge_late(work: &Work, agent: &mut Agent, when: &str) {
+    agent.start_ready();
+    assert_eq!(agent.ctl().metric("late_rows_total"), work.late, "{when}");
+    assert_eq!(agent.ctl().number("late_rows"), Some(work.late), "{when}");
+    agent.kill();
+}
+
 fn expected(sink: &Sink, window: Window, rows: &[Row]) -> (Vec<String>, u64) {
     let aggregate = |function, column, distinct| Aggregate { function, column, distinct, filter: None };
     let aggregates = vec![
@@ -123,12 +131,13 @@ fn t26_windows_over_input_out_of_order_are_exact_and_late_rows_counted() {
     work.judge(&endpoint, "without a kill");
     assert!(work.late > 100);
     assert_eq!(crate::scripts::late(&agent.log()), work.late, "{}", agent.log());
+    judge_late(&work, &mut agent, "without a kill");
 }
 
 /// Needs strace, which kills the agent as it enters the n-th sync of its store: the frame of a commit is written, nobody
 /// was told yet.
 #[test]
-fn t27_each_window_comes_once_whichever_commit_is_the_last() {
+fn t27_each_window_comes_once_and_late_rows_count_once_whichever_commit_is_the_last() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         return services::skip("strace", "it is not installed");
     }
@@ -152,11 +161,12 @@ fn t27_each_window_comes_once_whichever_commit_is_the_last() {
         }
         agent.once_well();
         work.judge(&endpoint, &format!("killed at sync {commit}"));
+        judge_late(&work, &mut agent, &format!("killed at sync {commit}"));
     }
 }
 
 #[test]
-fn t27_each_window_comes_once_whenever_the_kill_comes() {
+fn t27_each_window_comes_once_and_late_rows_count_once_whenever_the_kill_comes() {
     let mut rng = Rng::for_test("t27-random");
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let work = Work::new(&mut rng, 8000, 0);
@@ -192,6 +202,7 @@ fn t27_each_window_comes_once_whenever_the_kill_comes() {
     }
     agent.once_well();
     work.judge(&endpoint, "after twelve kills");
+    judge_late(&work, &mut agent, "after twelve kills");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn time(row: &Row) -> i64 {
     at
 }
 
-/// All groups in the end, and how many times a row came too late for a window.
+/// All groups in the end, and how many rows came too late for all their windows.
 pub fn groups<'a>(grouping: &Grouping, rows: &'a [Row], passes: impl Fn(&Row) -> bool) -> (Vec<Group<'a>>, u64) {
     let mut open: BTreeMap<(Option<(i64, i64)>, String), Group<'a>> = BTreeMap::new();
     let (mut done, mut late, mut watermark) = (Vec::new(), 0, i64::MIN);
@@ -100,9 +100,10 @@ pub fn groups<'a>(grouping: &Grouping, rows: &'a [Row], passes: impl Fn(&Row) ->
                 None => add(None, vec![row]),
                 Some(Window::Session(gap)) => late += session(&mut open, row, gap, &keys, watermark),
                 Some(window) => {
-                    for span in spans(window, time(row)) {
-                        if span.1 > watermark.saturating_add(1) { add(Some(span), vec![row]) } else { late += 1 }
-                    }
+                    let mut in_time = spans(window, time(row));
+                    in_time.retain(|span| span.1 > watermark.saturating_add(1));
+                    late += u64::from(in_time.is_empty());
+                    in_time.into_iter().for_each(|span| add(Some(span), vec![row]));
                 }
             }
         }

@@ -15,7 +15,7 @@ pub struct Case {
     pub table: String,
     pub csv: String,
     pub results: Results,
-    /// How often a row came too late for one of its windows, over all sinks.
+    /// How often a row came too late for all its windows, over all sinks.
     pub late: u64,
 }
 

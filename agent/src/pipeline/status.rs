@@ -41,6 +41,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         dead_letters,
         dead_letter_bytes,
         untimed_records: metrics.untimed_records.get(),
+        late_rows: metrics.late_rows.get(),
         dropped_records: running.door.counters().dropped_items,
         last_dropped: running.last_dropped().map(|at| at.to_rfc3339()),
         gap_bytes: metrics.gap_bytes.get(),

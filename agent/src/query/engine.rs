@@ -7,6 +7,7 @@ use super::aggregation::Aggregation;
 use super::clock::{Clock, END, NONE, SourceState};
 use super::first::Firsts;
 use super::flow::Flow;
+use super::keyed::Keyed;
 use super::program::{Facts, Prepared, Program};
 use super::{codec, result, rows};
 use crate::record::{ChangeKind, Changes, RefusedRow, SourceId};
@@ -24,22 +25,6 @@ pub(crate) struct Engine {
     delivered: u64,
 }
 
-#[derive(Debug)]
-enum Keyed {
-    Aggregate(Box<Aggregation>),
-    First(Box<Firsts>),
-}
-
-impl Keyed {
-    /// When the last window that is open closes.
-    fn last_close(&self) -> Option<i64> {
-        match self {
-            Keyed::Aggregate(state) => state.last_close(),
-            Keyed::First(state) => state.last_close(),
-        }
-    }
-}
-
 /// What is new since the step before.
 #[derive(Debug, Default)]
 pub(crate) struct StepResult {
@@ -54,7 +39,7 @@ pub(crate) struct StepResult {
 /// Rows that went no further, since the step before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Behind the watermark: their window was closed.
+    /// Behind the watermark: all their windows were closed.
     pub(crate) late: u64,
     /// With NULL for their time.
     pub(crate) null_times: u64,
@@ -199,11 +184,7 @@ impl Engine {
     fn close_until_now(&mut self) {
         let closed: Vec<(usize, i64)> = self.keyed.keys().map(|n| (*n, self.time_of(*n))).collect();
         for (n, time) in closed {
-            match self.keyed.get_mut(&n) {
-                Some(Keyed::Aggregate(state)) => state.closed = time,
-                Some(Keyed::First(state)) => state.closed = time,
-                None => {}
-            }
+            self.keyed.get_mut(&n).into_iter().for_each(|keyed| keyed.set_closed(time));
         }
     }
 
@@ -213,17 +194,9 @@ impl Engine {
         let mut delta = Vec::new();
         let mut late = 0;
         for (n, keyed) in &mut self.keyed {
-            let groups = changed.get(n).map(Vec::as_slice).unwrap_or_default();
-            match keyed {
-                Keyed::Aggregate(state) => {
-                    state.write(groups, &mut delta);
-                    late += std::mem::take(&mut state.late);
-                }
-                Keyed::First(state) => {
-                    state.write(groups, &mut delta);
-                    late += std::mem::take(&mut state.late);
-                }
-            }
+            keyed.write(changed.get(n).map(Vec::as_slice).unwrap_or_default(), &mut delta);
+            keyed.late_mut().write(*n, false, &mut delta);
+            late += keyed.late_mut().news();
         }
         for (n, clock) in &mut self.clocks {
             clock.write(&node_key(*n), false, &mut delta);
@@ -349,10 +322,7 @@ impl Engine {
                 _ => None,
             };
         }
-        match self.keyed.get_mut(&n)? {
-            Keyed::Aggregate(state) => state.load(kind, rest, value),
-            Keyed::First(state) => state.load(rest, value),
-        }
+        self.keyed.get_mut(&n)?.load(kind, rest, value)
     }
 
     /// The next piece of the whole state, about `about_bytes` long; `None`: that was all. To be called between a step
@@ -363,24 +333,20 @@ impl Engine {
             for (n, clock) in &mut self.clocks {
                 clock.write(&node_key(*n), true, &mut out);
             }
+            for (n, keyed) in &mut self.keyed {
+                keyed.late_mut().write(*n, true, &mut out);
+            }
         }
         while out.len() < about_bytes {
             let Some((n, keyed)) = self.keyed.range(cursor.node..).next() else { break };
-            let slots = match keyed {
-                Keyed::Aggregate(state) => state.groups.slots(),
-                Keyed::First(state) => state.groups.slots(),
-            };
             if *n > cursor.node {
                 (cursor.node, cursor.group) = (*n, 0);
             }
-            if cursor.group >= slots {
+            if cursor.group >= keyed.slots() {
                 (cursor.node, cursor.group) = (*n + 1, 0);
                 continue;
             }
-            match keyed {
-                Keyed::Aggregate(state) => state.write_all(cursor.group, &mut out),
-                Keyed::First(state) => state.write_all(cursor.group, &mut out),
-            }
+            keyed.write_all(cursor.group, &mut out);
             cursor.group += 1;
         }
         (!out.is_empty()).then_some(out)
@@ -401,16 +367,8 @@ impl Engine {
             if n > cursor.node {
                 (cursor.node, cursor.group) = (n, 0);
             }
-            let flow = match keyed {
-                Keyed::Aggregate(state) => {
-                    let found = due(cursor, state.groups.slots(), most, |group| state.is_undelivered(group, after));
-                    (!found.is_empty()).then(|| state.flow(&found))
-                }
-                Keyed::First(state) => {
-                    let found = due(cursor, state.groups.slots(), most, |group| state.is_undelivered(group, after));
-                    (!found.is_empty()).then(|| state.flow(&found))
-                }
-            };
+            let found = due(cursor, keyed.slots(), most, |group| keyed.is_undelivered(group, after));
+            let flow = (!found.is_empty()).then(|| keyed.flow(&found));
             let Some(flow) = flow else {
                 (cursor.node, cursor.group) = (n + 1, 0);
                 continue;
@@ -432,6 +390,11 @@ impl Engine {
         None
     }
 
+    /// Rows that came too late since the state began.
+    pub(crate) fn late(&self) -> u64 {
+        self.keyed.values().map(|keyed| keyed.late().total()).sum()
+    }
+
     /// Something is waiting to be said at the next step.
     pub(crate) fn has_news(&self) -> bool {
         !self.facts.changes.is_empty() || !self.facts.refused.is_empty()
@@ -439,20 +402,12 @@ impl Engine {
 
     /// About the bytes of memory that the state takes.
     pub(crate) fn state_bytes(&self) -> usize {
-        let bytes = |keyed: &Keyed| match keyed {
-            Keyed::Aggregate(state) => state.heap(),
-            Keyed::First(state) => state.heap(),
-        };
-        self.keyed.values().map(bytes).sum()
+        self.keyed.values().map(Keyed::heap).sum()
     }
 
     /// The groups there are.
     pub(crate) fn groups(&self) -> usize {
-        let count = |keyed: &Keyed| match keyed {
-            Keyed::Aggregate(state) => state.groups.count(),
-            Keyed::First(state) => state.groups.count(),
-        };
-        self.keyed.values().map(count).sum()
+        self.keyed.values().map(Keyed::count).sum()
     }
 }
 
@@ -476,11 +431,7 @@ fn node_key(n: usize) -> Vec<u8> {
 
 /// Only what an output holds can be deleted from it: drops other deletes, remembers what is sent.
 fn settle_deletes(keyed: &mut BTreeMap<usize, Keyed>, output: usize, flow: Flow) -> Flow {
-    let sent = match keyed.get_mut(&flow.owner) {
-        Some(Keyed::Aggregate(state)) => &mut state.groups.sent,
-        Some(Keyed::First(state)) => &mut state.groups.sent,
-        None => return flow,
-    };
+    let Some(sent) = keyed.get_mut(&flow.owner).map(Keyed::sent) else { return flow };
     if flow.groups.is_empty() || sent.is_empty() {
         return flow;
     }

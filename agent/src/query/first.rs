@@ -11,6 +11,7 @@ use crate::sql::plan::{First, Node, Order, Settings, WindowKind};
 use super::clock::NONE;
 use super::flow::{self, Flow};
 use super::groups::{FINAL, Groups, Index, Keeps, Span};
+use super::late::Late;
 use super::windows::Wall;
 use super::{codec, rows};
 
@@ -35,7 +36,7 @@ pub(super) struct Firsts {
     open: BTreeMap<i64, Vec<u32>>,
     pub(super) closed: i64,
     swept: u32,
-    pub(super) late: u64,
+    pub(super) late: Late,
 }
 
 impl Firsts {
@@ -70,7 +71,7 @@ impl Firsts {
             open: BTreeMap::new(),
             closed: NONE,
             swept: 0,
-            late: 0,
+            late: Late::default(),
         }
     }
 
@@ -90,7 +91,7 @@ impl Firsts {
             let span = self.span(flow, row as usize);
             let closes = self.wall.closes_at(span.1);
             if self.plan.window.is_some() && marks.get(row as usize).is_some_and(|mark| closes <= *mark) {
-                self.late += 1;
+                self.late.add(1);
                 continue;
             }
             let slots = self.groups.count();

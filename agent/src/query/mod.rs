@@ -14,6 +14,8 @@ mod engine;
 mod first;
 mod flow;
 mod groups;
+mod keyed;
+mod late;
 mod members;
 mod program;
 mod result;

@@ -53,7 +53,7 @@ impl Aggregation {
                     assigned.rows.push(row as u32);
                     assigned.groups.push(group);
                 }
-                None => self.late += 1,
+                None => self.late.add(1),
             }
         }
         self.add_assigned(flow, &mut assigned);
