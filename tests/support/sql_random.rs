@@ -333,7 +333,7 @@ impl Case {
             delay,
         };
         let (groups, late) = naive::groups(&grouping, rows, passes);
-        self.late += late;
+        self.late += late.len() as u64;
         let values = |group: naive::Group<'_>| {
             let mut row = group.keys;
             row.extend(group.span.into_iter().flat_map(|(start, end)| [Value::Time(start), Value::Time(end)]));

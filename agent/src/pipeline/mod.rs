@@ -29,6 +29,7 @@ mod notices;
 mod places;
 mod query_codec;
 mod query_door;
+mod query_late;
 mod query_outputs;
 mod query_stage;
 mod reload;

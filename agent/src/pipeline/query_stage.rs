@@ -141,7 +141,7 @@ impl QueryStage {
             return Err(StateError::Damaged { pipeline: plan.id.clone(), what }.into());
         }
         let marks = found.map_or_else(Marks::default, |found: Found| found.marks);
-        metrics.late_rows.inner().store(engine.late(), Ordering::Relaxed);
+        metrics.late_rows.inner().store(engine.late_rows(), Ordering::Relaxed);
         let level = plan.sinks.iter().map(|sink| sink.rows.compression).max().unwrap_or(1);
         let room = upserts::MEMORY.min(plan.buffer.max_bytes / 2);
         let upserts = Arc::new(Upserts::new(level, room, marks.delivered, marks.clock));
@@ -323,6 +323,7 @@ impl QueryStage {
         let version = self.upserts.clock().draw(micros(at), rows as u64);
         let mut ready = std::mem::take(&mut self.ready);
         ready.add(self.outputs.encode(&result.changes, version, at, self.upserts.room(), &mut self.scratch)?);
+        ready.add(self.outputs.encode_late(result.late, at, &mut self.scratch)?);
         if !ready.documents.is_empty() || ready.left > 0 {
             self.content = self.step;
         }
@@ -333,7 +334,7 @@ impl QueryStage {
         self.owe_again(at)?;
         ready.add(std::mem::take(&mut self.ready));
         ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
-        self.late.push_back((self.step, self.engine.late()));
+        self.late.push_back((self.step, self.engine.late_rows()));
         self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
         let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock().mark() };
         let Ready { mut members, dead, printed, .. } = ready;

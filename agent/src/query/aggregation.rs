@@ -12,7 +12,7 @@ use super::accumulate::Accumulator;
 use super::clock::NONE;
 use super::flow::{self, Flow};
 use super::groups::{Groups, Index, Keeps, PENDING, Span};
-use super::late::{Late, Missed};
+use super::late::{Late, LateRow, Missed};
 use super::members::Members;
 use super::sessions::Sessions;
 use super::windows::{self, Wall};
@@ -134,7 +134,10 @@ impl Aggregation {
                 self.set_pending(&groups.collect::<Vec<u32>>());
             }
         }
-        self.late.add(missed.rows());
+        for (row, span) in missed.into_rows() {
+            let mark = self.wall.local(marks[row as usize]);
+            self.late.add(LateRow { row, span, mark });
+        }
     }
 
     fn set_pending(&mut self, groups: &[u32]) {

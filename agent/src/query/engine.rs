@@ -8,6 +8,7 @@ use super::clock::{Clock, END, NONE, SourceState};
 use super::first::Firsts;
 use super::flow::Flow;
 use super::keyed::Keyed;
+use super::late::{Found, LateRows};
 use super::program::{Facts, Prepared, Program};
 use super::{codec, result, rows};
 use crate::record::{ChangeKind, Changes, RefusedRow, SourceId};
@@ -21,6 +22,9 @@ pub(crate) struct Engine {
     keyed: BTreeMap<usize, Keyed>,
     clocks: BTreeMap<usize, Clock>,
     facts: Facts,
+    /// Late rows that are wanted: of the batch that is being taken in, and since the last step.
+    found_late: Vec<Found>,
+    late: Vec<LateRows>,
     /// Changes up to this step have reached the sink: only their rows may be forgotten by age.
     delivered: u64,
 }
@@ -33,6 +37,8 @@ pub(crate) struct StepResult {
     /// as varint, bytes).
     pub(crate) delta: Vec<u8>,
     pub(crate) refused: Vec<RefusedRow>,
+    /// Rows that came too late, where somebody wants them.
+    pub(crate) late: Vec<LateRows>,
     pub(crate) counts: Counts,
 }
 
@@ -114,12 +120,20 @@ impl Engine {
                 _ => {}
             }
         }
-        Ok(Engine { program, keyed, clocks, facts: Facts::default(), delivered: u64::MAX })
+        Ok(Engine {
+            program,
+            keyed,
+            clocks,
+            facts: Facts::default(),
+            found_late: Vec::new(),
+            late: Vec::new(),
+            delivered: u64::MAX,
+        })
     }
 
     /// Takes a prepared batch in. Windows that it closes are emitted.
     pub(crate) fn apply(&mut self, prepared: Prepared, cx: &mut Context) {
-        let Prepared { source, inputs, advances, facts } = prepared;
+        let Prepared { source, inputs, advances, facts, read } = prepared;
         self.facts.changes.extend(facts.changes);
         self.facts.refused.extend(facts.refused);
         self.facts.null_times += facts.null_times;
@@ -131,6 +145,11 @@ impl Engine {
             }
         }
         self.run(Pass::Rows(&marks), inputs, cx);
+        let found = std::mem::take(&mut self.found_late);
+        if let Some((scan, read)) = read {
+            let program = &self.program;
+            self.late.extend(found.into_iter().filter_map(|found| found.read(scan, &read, program)));
+        }
         for (node, mark) in advances {
             if let (Some(clock), Some(source)) = (self.clocks.get_mut(&node), source) {
                 clock.advance(source, mark);
@@ -202,7 +221,8 @@ impl Engine {
             clock.write(&node_key(*n), false, &mut delta);
         }
         let Facts { changes, refused, null_times, null_columns } = std::mem::take(&mut self.facts);
-        StepResult { changes, delta, refused, counts: Counts { late, null_times, null_columns } }
+        let counts = Counts { late, null_times, null_columns };
+        StepResult { changes, delta, refused, late: std::mem::take(&mut self.late), counts }
     }
 
     /// One walk through the nodes in order; gives the groups that changed, at a step.
@@ -242,34 +262,35 @@ impl Engine {
         let marks: Vec<Vec<i64>> = flows.iter().map(|flow| self.before(n, pass, flow)).collect();
         let now = self.time_of(n);
         let mut out = Vec::new();
-        match self.keyed.get_mut(&n) {
-            Some(Keyed::Aggregate(state)) => {
-                flows.iter().zip(&marks).for_each(|(flow, marks)| state.apply(flow, marks, cx));
-                match pass {
-                    Pass::Rows(_) => {}
-                    Pass::Fire => state.fire(now, &mut out),
-                    Pass::Tick => {
-                        state.emit_pending(cx.now, &mut out);
-                        state.sweep(cx.now, self.delivered, SWEPT);
-                    }
-                    Pass::Step(number) => {
-                        state.emit_pending(cx.now, &mut out);
-                        changed.insert(n, state.changed(number, &mut out));
-                    }
-                }
+        let Some(keyed) = self.keyed.get_mut(&n) else { return out };
+        for (flow, marks) in flows.iter().zip(&marks) {
+            keyed.apply(flow, marks, cx, &mut out);
+            let late = keyed.late_mut().take_rows();
+            if !late.is_empty() && !self.program.late_to[n].is_empty() {
+                self.found_late.extend(Found::of(n, flow, late));
             }
-            Some(Keyed::First(state)) => {
-                flows.iter().zip(&marks).for_each(|(flow, marks)| state.apply(flow, marks, cx, &mut out));
-                match pass {
-                    Pass::Rows(_) => {}
-                    Pass::Fire => state.fire(now, &mut out),
-                    Pass::Tick => state.sweep(cx.now, self.delivered, SWEPT),
-                    Pass::Step(number) => {
-                        changed.insert(n, state.changed(number, &mut out));
-                    }
+        }
+        match keyed {
+            Keyed::Aggregate(state) => match pass {
+                Pass::Rows(_) => {}
+                Pass::Fire => state.fire(now, &mut out),
+                Pass::Tick => {
+                    state.emit_pending(cx.now, &mut out);
+                    state.sweep(cx.now, self.delivered, SWEPT);
                 }
-            }
-            None => {}
+                Pass::Step(number) => {
+                    state.emit_pending(cx.now, &mut out);
+                    changed.insert(n, state.changed(number, &mut out));
+                }
+            },
+            Keyed::First(state) => match pass {
+                Pass::Rows(_) => {}
+                Pass::Fire => state.fire(now, &mut out),
+                Pass::Tick => state.sweep(cx.now, self.delivered, SWEPT),
+                Pass::Step(number) => {
+                    changed.insert(n, state.changed(number, &mut out));
+                }
+            },
         }
         out
     }
@@ -391,13 +412,13 @@ impl Engine {
     }
 
     /// Rows that came too late since the state began.
-    pub(crate) fn late(&self) -> u64 {
+    pub(crate) fn late_rows(&self) -> u64 {
         self.keyed.values().map(|keyed| keyed.late().total()).sum()
     }
 
     /// Something is waiting to be said at the next step.
     pub(crate) fn has_news(&self) -> bool {
-        !self.facts.changes.is_empty() || !self.facts.refused.is_empty()
+        !self.facts.changes.is_empty() || !self.facts.refused.is_empty() || !self.late.is_empty()
     }
 
     /// About the bytes of memory that the state takes.

@@ -5,6 +5,7 @@ use super::first::Firsts;
 use super::flow::Flow;
 use super::late::Late;
 use super::rows;
+use crate::sql::expr::Context;
 
 #[derive(Debug)]
 pub(super) enum Keyed {
@@ -26,6 +27,14 @@ impl Keyed {
         match self {
             Keyed::Aggregate(state) => state.closed = time,
             Keyed::First(state) => state.closed = time,
+        }
+    }
+
+    /// Takes rows in. `marks` as for [`Aggregation::apply`]. What goes on at once goes to `out`.
+    pub(super) fn apply(&mut self, flow: &Flow, marks: &[i64], cx: &Context, out: &mut Vec<Flow>) {
+        match self {
+            Keyed::Aggregate(state) => state.apply(flow, marks, cx),
+            Keyed::First(state) => state.apply(flow, marks, cx, out),
         }
     }
 

@@ -28,4 +28,5 @@ mod windows;
 mod tests;
 
 pub(crate) use engine::{Cursor, Engine, Tick};
+pub(crate) use late::LateRows;
 pub(crate) use program::{Prepared, Program};
