@@ -12,6 +12,7 @@ mod codec;
 mod connections;
 mod deliver;
 mod gathered;
+mod gone_sinks;
 mod ingest;
 mod lane;
 mod lane_attempt;

@@ -35,6 +35,11 @@ impl Sinks {
         Sinks { names: Some(delivering.map(|sink| sink.name.clone()).collect()), alone: plan.sinks.len() == 1 }
     }
 
+    /// There is a sink of this name.
+    pub(super) fn has(&self, sink: &str) -> bool {
+        self.names.as_ref().is_some_and(|names| names.iter().any(|name| name == sink))
+    }
+
     /// The sink of a lane, if it is none that there is.
     pub(super) fn gone(&self, lane: &str) -> Option<String> {
         let names = self.names.as_ref()?;
