@@ -50,8 +50,9 @@ pub(crate) struct PipelineMetrics {
     pub(crate) untimed_records: Counter,
     /// Fields of records that are NULL because they can't be read as their column's type.
     pub(crate) null_fields: Counter,
-    /// Rows that a query dropped: for NULL in a time or a NOT NULL column, or because they came late.
+    /// Rows that a query dropped for NULL in a time or a NOT NULL column.
     pub(crate) null_rows: Counter,
+    /// Rows that came too late for all their windows, since the query's state began: it is kept with that.
     pub(crate) late_rows: Counter,
     pub(crate) committed_records: Counter,
     pub(crate) committed_bytes: Counter,
@@ -103,7 +104,7 @@ const COUNTS: &[Row<Counter>] = &[
     ("untimed_records", "records whose time can't be read", |m| &mut m.untimed_records),
     ("null_fields", "fields that can't be read as their column's type", |m| &mut m.null_fields),
     ("null_rows", "rows dropped for NULL in a time or NOT NULL column", |m| &mut m.null_rows),
-    ("late_rows", "rows that came after their window was closed", |m| &mut m.late_rows),
+    ("late_rows", "rows that came after all their windows were closed, since the state began", |m| &mut m.late_rows),
     ("query_commits", "commits of a query's state", |m| &mut m.query_commits),
     ("bases", "times that a query's whole state was written", |m| &mut m.bases),
     ("committed_records", "records made durable on the local disk", |m| &mut m.committed_records),

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// How far every source is read; read again
     #[command(subcommand)]
     Positions(Positions),
+    /// Forget what a job owes to sinks that its script has no more
+    DropOwed(DroppingOwed),
     /// Try what a job connects to, or a connection of datasources.toml; nothing is changed there
     TestConnection {
         /// A job's id, or a name of datasources.toml
@@ -69,6 +71,19 @@ pub(crate) struct OneOrAll {
     /// All jobs
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DroppingOwed {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Only to this sink [default: to all that are gone]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sink: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -212,6 +212,33 @@ fn what_was_under_way_when_its_job_changed_is_sent_by_its_successor() {
 }
 
 #[test]
+fn rows_that_came_late_before_a_reload_are_counted_after_it_once() {
+    let site = Site::new();
+    let script = |linger: &str| {
+        format!(
+            "CREATE TABLE s (ts TIMESTAMP(3), WATERMARK FOR ts AS ts) WITH ('connector' = 'filesystem', 'path' = '{}/w.csv', 'format' = 'csv');\n\
+             CREATE TABLE t (ws TIMESTAMP(3), n BIGINT, PRIMARY KEY (ws) NOT ENFORCED) WITH \
+             ('connector' = 'elasticsearch-7', 'hosts' = '{}', 'index' = 'minutes', 'sink.bulk-flush.interval' = '{linger}');\n\
+             INSERT INTO t SELECT TUMBLE_START(ts, INTERVAL '1' MINUTE), COUNT(*) FROM s GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE);\n",
+            site.room.logs().display(),
+            site.endpoint.url()
+        )
+    };
+    let late = || site.started("minutes").and_then(|job| job["late_rows"].as_u64());
+    site.put("minutes.sql", script("1s"));
+    site.append("w.csv", "2026-01-01 00:05:00.000\n2026-01-01 00:00:00.000\n");
+    let service = site.serve();
+    wait::holds("a row is late", PATIENCE, || late() == Some(1));
+    site.put("minutes.sql", script("2s"));
+    assert_eq!(ids(&site.reload().unwrap()["changed"]), ["minutes"]);
+    assert_eq!((late(), site.ctl.metric("late_rows_total")), (Some(1), 1));
+    site.append("w.csv", "2026-01-01 00:00:00.000\n");
+    wait::holds("another one is late", PATIENCE, || late() == Some(2));
+    assert_eq!(site.ctl.metric("late_rows_total"), 2);
+    service.stop();
+}
+
+#[test]
 fn a_run_without_a_configuration_says_that_there_is_nothing_to_reload() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), "logs", ""));

@@ -1,6 +1,7 @@
-//! Windows over input out of order: each comes once with exact values and late rows are counted, wherever the agent is
-//! killed. The values are those of the naive engine over the same rows.
+//! Windows over input out of order: each comes once with exact values, and late rows are counted and put into a side index
+//! once, wherever the agent is killed. The values are those of the naive engine over the same rows.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -36,6 +37,8 @@ struct Work {
     script: Script,
     lines: Vec<String>,
     results: Results,
+    /// By sink, what the side index has: late rows as they were read, with the window that they missed.
+    side: BTreeMap<String, Vec<String>>,
     late: u64,
 }
 
@@ -63,13 +66,14 @@ impl Work {
             Window::Cumulate(MINUTE / 3, MINUTE),
             Window::Session(1000),
         ];
-        let (mut results, mut late) = (Results::new(), 0);
+        let (mut results, mut side) = (Results::new(), BTreeMap::new());
         for (sink, window) in script.sinks.iter().zip(windows) {
-            let (found, too_late) = expected(sink, window, &rows);
+            let (found, late) = expected(sink, window, &rows);
             results.insert(format!("windows/{}", sink.name), found);
-            late += too_late;
+            side.insert(sink.name.clone(), late);
         }
-        Work { lines: rows.iter().map(line).collect(), script, results, late }
+        let late = side.values().map(|rows| rows.len() as u64).sum();
+        Work { lines: rows.iter().map(line).collect(), script, results, side, late }
     }
 
     fn agent(&self, room: &Room, endpoint: &Endpoint) -> Agent {
@@ -78,7 +82,13 @@ impl Work {
              WITH ('connector'='filesystem', 'path'='{}/*.csv', 'format'='csv');\n",
             room.logs().display()
         );
-        Agent::new(room, &[room.file("windows.sql", self.script.job(&table, &endpoint.url()))])
+        let mut text = self.script.job(&table, &endpoint.url());
+        for sink in &self.script.sinks {
+            let table = text.find(&format!("CREATE TABLE {} (", sink.name)).unwrap();
+            let end = table + text[table..].find(");\n").unwrap();
+            text.insert_str(end, &format!(", 'sink.late-rows.index' = 'late-{}'", sink.name));
+        }
+        Agent::new(room, &[room.file("windows.sql", text)])
     }
 
     /// Everything is there, and nothing came twice in two forms.
@@ -87,10 +97,24 @@ impl Work {
         assert!(wrong.is_empty(), "{when}: {wrong:?}");
         let collisions = endpoint.documents(|documents| documents.collisions.clone());
         assert!(collisions.is_empty(), "{when}: a window came again with other values: {collisions:?}");
+        for (sink, wanted) in &self.side {
+            let found = endpoint.documents(|documents| documents.in_order(&format!("late-{sink}")));
+            let mut found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            found.sort();
+            assert_eq!(&found, wanted, "{when}: late rows of {sink}");
+        }
     }
 }
 
-fn expected(sink: &Sink, window: Window, rows: &[Row]) -> (Vec<String>, u64) {
+/// How many rows have come late is told by an agent that starts again: it has that from its data directory.
+fn judge_late(work: &Work, agent: &mut Agent, when: &str) {
+    agent.start_ready();
+    assert_eq!(agent.ctl().metric("late_rows_total"), work.late, "{when}");
+    assert_eq!(agent.ctl().number("late_rows"), Some(work.late), "{when}");
+    agent.kill();
+}
+
+fn expected(sink: &Sink, window: Window, rows: &[Row]) -> (Vec<String>, Vec<String>) {
     let aggregate = |function, column, distinct| Aggregate { function, column, distinct, filter: None };
     let aggregates = vec![
         aggregate(Function::CountRows, 0, false),
@@ -109,11 +133,22 @@ fn expected(sink: &Sink, window: Window, rows: &[Row]) -> (Vec<String>, u64) {
     };
     let mut rows: Vec<String> = groups.iter().map(row).collect();
     rows.sort();
+    let document = |late: &naive::Late<'_>| {
+        let times = [("window_start", late.span.0), ("window_end", late.span.1), ("watermark", late.watermark)];
+        let times = times.map(|(name, at)| (name, Value::Time(at).json()));
+        let columns = naive::NAMES.into_iter().zip(late.row).take(4).map(|(name, value)| (name, value.json()));
+        let fields: Vec<String> =
+            times.into_iter().chain(columns).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let document: serde_json::Value = serde_json::from_str(&format!("{{{}}}", fields.join(","))).unwrap();
+        document.to_string()
+    };
+    let mut late: Vec<String> = late.iter().map(document).collect();
+    late.sort();
     (rows, late)
 }
 
 #[test]
-fn t26_windows_over_input_out_of_order_are_exact_and_late_rows_counted() {
+fn t26_windows_over_input_out_of_order_are_exact_and_late_rows_counted_and_in_the_side_index() {
     let mut rng = Rng::for_test("t26");
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let work = Work::new(&mut rng, 6000, 0);
@@ -123,12 +158,13 @@ fn t26_windows_over_input_out_of_order_are_exact_and_late_rows_counted() {
     work.judge(&endpoint, "without a kill");
     assert!(work.late > 100);
     assert_eq!(crate::scripts::late(&agent.log()), work.late, "{}", agent.log());
+    judge_late(&work, &mut agent, "without a kill");
 }
 
 /// Needs strace, which kills the agent as it enters the n-th sync of its store: the frame of a commit is written, nobody
 /// was told yet.
 #[test]
-fn t27_each_window_comes_once_whichever_commit_is_the_last() {
+fn t27_windows_and_late_rows_come_and_count_once_whichever_commit_is_the_last() {
     if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         return services::skip("strace", "it is not installed");
     }
@@ -152,11 +188,12 @@ fn t27_each_window_comes_once_whichever_commit_is_the_last() {
         }
         agent.once_well();
         work.judge(&endpoint, &format!("killed at sync {commit}"));
+        judge_late(&work, &mut agent, &format!("killed at sync {commit}"));
     }
 }
 
 #[test]
-fn t27_each_window_comes_once_whenever_the_kill_comes() {
+fn t27_windows_and_late_rows_come_and_count_once_whenever_the_kill_comes() {
     let mut rng = Rng::for_test("t27-random");
     let (room, endpoint) = (Room::new(), Endpoint::start());
     let work = Work::new(&mut rng, 8000, 0);
@@ -192,6 +229,7 @@ fn t27_each_window_comes_once_whenever_the_kill_comes() {
     }
     agent.once_well();
     work.judge(&endpoint, "after twelve kills");
+    judge_late(&work, &mut agent, "after twelve kills");
 }
 
 #[test]

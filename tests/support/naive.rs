@@ -79,15 +79,27 @@ pub struct Group<'a> {
     pub rows: Vec<&'a Row>,
 }
 
+/// A row that came too late for all its windows: the last of them (a session's: the one that it alone would make), and
+/// the watermark before it.
+pub struct Late<'a> {
+    pub row: &'a Row,
+    pub span: (i64, i64),
+    pub watermark: i64,
+}
+
 fn time(row: &Row) -> i64 {
     let Value::Time(at) = row[TS] else { panic!("a row without a time") };
     at
 }
 
-/// All groups in the end, and how many times a row came too late for a window.
-pub fn groups<'a>(grouping: &Grouping, rows: &'a [Row], passes: impl Fn(&Row) -> bool) -> (Vec<Group<'a>>, u64) {
+/// All groups in the end, and the rows that came too late for all their windows.
+pub fn groups<'a>(
+    grouping: &Grouping,
+    rows: &'a [Row],
+    passes: impl Fn(&Row) -> bool,
+) -> (Vec<Group<'a>>, Vec<Late<'a>>) {
     let mut open: BTreeMap<(Option<(i64, i64)>, String), Group<'a>> = BTreeMap::new();
-    let (mut done, mut late, mut watermark) = (Vec::new(), 0, i64::MIN);
+    let (mut done, mut late, mut watermark) = (Vec::new(), Vec::new(), i64::MIN);
     for row in rows {
         if passes(row) {
             let keys: Vec<Value> = grouping.keys.iter().map(|key| key(row)).collect();
@@ -98,11 +110,17 @@ pub fn groups<'a>(grouping: &Grouping, rows: &'a [Row], passes: impl Fn(&Row) ->
             };
             match grouping.window {
                 None => add(None, vec![row]),
-                Some(Window::Session(gap)) => late += session(&mut open, row, gap, &keys, watermark),
+                Some(Window::Session(gap)) => {
+                    let missed = session(&mut open, row, gap, &keys, watermark);
+                    late.extend(missed.map(|span| Late { row, span, watermark }));
+                }
                 Some(window) => {
-                    for span in spans(window, time(row)) {
-                        if span.1 > watermark.saturating_add(1) { add(Some(span), vec![row]) } else { late += 1 }
-                    }
+                    let all = spans(window, time(row));
+                    let (in_time, missed): (Vec<_>, Vec<_>) =
+                        all.into_iter().partition(|span| span.1 > watermark.saturating_add(1));
+                    let last = missed.into_iter().max_by_key(|span| span.1).filter(|_| in_time.is_empty());
+                    late.extend(last.map(|span| Late { row, span, watermark }));
+                    in_time.into_iter().for_each(|span| add(Some(span), vec![row]));
                 }
             }
         }
@@ -117,14 +135,14 @@ pub fn groups<'a>(grouping: &Grouping, rows: &'a [Row], passes: impl Fn(&Row) ->
 
 type Open<'a> = BTreeMap<(Option<(i64, i64)>, String), Group<'a>>;
 
-/// Adds a row to the session that it belongs to, joining those that it touches; gives 1 if it came too late.
-fn session<'a>(open: &mut Open<'a>, row: &'a Row, gap: i64, keys: &[Value], watermark: i64) -> u64 {
+/// Adds a row to the session that it belongs to, joining those that it touches; gives its own if it came too late.
+fn session<'a>(open: &mut Open<'a>, row: &'a Row, gap: i64, keys: &[Value], watermark: i64) -> Option<(i64, i64)> {
     let named = format!("{keys:?}");
     let mut span = (time(row), time(row) + gap);
     let touches = |other: &Option<(i64, i64)>| other.is_some_and(|other| other.0 <= span.1 && other.1 >= span.0);
     let touched: Vec<_> = open.keys().filter(|(other, key)| *key == named && touches(other)).cloned().collect();
     if touched.is_empty() && span.1 - 1 <= watermark {
-        return 1;
+        return Some(span);
     }
     let mut rows = Vec::new();
     for place in touched {
@@ -135,7 +153,7 @@ fn session<'a>(open: &mut Open<'a>, row: &'a Row, gap: i64, keys: &[Value], wate
     }
     rows.push(row);
     open.insert((Some(span), named), Group { keys: keys.to_vec(), span: Some(span), rows });
-    0
+    None
 }
 
 /// The windows of a time, but for sessions.

@@ -15,7 +15,7 @@ pub struct Case {
     pub table: String,
     pub csv: String,
     pub results: Results,
-    /// How often a row came too late for one of its windows, over all sinks.
+    /// How often a row came too late for all its windows, over all sinks.
     pub late: u64,
 }
 
@@ -333,7 +333,7 @@ impl Case {
             delay,
         };
         let (groups, late) = naive::groups(&grouping, rows, passes);
-        self.late += late;
+        self.late += late.len() as u64;
         let values = |group: naive::Group<'_>| {
             let mut row = group.keys;
             row.extend(group.span.into_iter().flat_map(|(start, end)| [Value::Time(start), Value::Time(end)]));

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use crate::owed::{DropOwed, OwedToGone};
 use crate::types::{
     Changed, Chosen, ConnectionTest, Connections, DeadLetter, Flushed, PipelinePositions, Refusal, Reloaded, Reset,
     ResetSources, Selection, Status, Steered, Which,
@@ -149,6 +150,11 @@ impl Client {
     /// Lets a job read again, or shows what that would be.
     pub async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, ClientError> {
         self.post("/positions/reset", reset).await
+    }
+
+    /// Drops what a job owes to sinks that its script has no more, or shows what that would be.
+    pub async fn drop_owed(&self, asked: &DropOwed) -> Result<OwedToGone, ClientError> {
+        self.post("/owed/drop", asked).await
     }
 
     /// Tries what a job, or a connection of `datasources.toml`, connects to.

@@ -65,6 +65,8 @@ pub struct PipelineStatus {
     pub vanished_files: u64,
     /// Records in which no time can be read where the job says that there is one.
     pub untimed_records: u64,
+    /// Rows that came after all their windows were closed, since the query's state began.
+    pub late_rows: u64,
     pub retries: u64,
     /// Bulk requests without an answer yet.
     pub in_flight: u64,

@@ -176,8 +176,15 @@ fn last_words(progress: &Progress, bounded: bool, exit: Exit, data_dir: &Path) -
         _ => String::new(),
     };
     let (read, dead) = (plural(progress.records, "record"), plural(progress.dead_letters, "dead letter"));
-    let lost =
-        [(progress.late, "came late"), (progress.null, "had NULL for a time or a key"), (progress.dropped, "dropped")];
+    let late = match progress.late_before {
+        0 => "came late".to_owned(),
+        before => format!("came late ({} since the state began)", count(before + progress.late)),
+    };
+    let lost = [
+        (progress.late, late.as_str()),
+        (progress.null, "had NULL for a time or a key"),
+        (progress.dropped, "dropped"),
+    ];
     let lost = lost.iter().filter(|(number, _)| *number > 0).map(|(number, how)| format!(", {} {how}", count(*number)));
     let lost: String = lost.collect();
     format!("{how}{read} read, {} acknowledged, {dead}{lost}, {owed}{unread}", count(progress.acknowledged))

@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use splashdam_api::{
-    Changed, Chosen, ConnectionTest, DeadLetter, Health, Refusal, Reset, Selection, Which, parse_query,
+    Changed, Chosen, ConnectionTest, DeadLetter, DropOwed, Health, Refusal, Reset, Selection, Which, parse_query,
 };
 
 use super::operations::Operations;
@@ -100,6 +100,11 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
             let reset: Reset = body_of(request).await?;
             must_exist(agent, &reset.pipeline)?;
             json(&agent.reset_positions(&reset).await.map_err(no)?)
+        }
+        (&Method::POST, "/owed/drop") => {
+            let asked: DropOwed = body_of(request).await?;
+            must_exist(agent, &asked.pipeline)?;
+            json(&agent.drop_owed(&asked).await.map_err(no)?)
         }
         (&Method::POST, "/test-connection") => {
             let ConnectionTest { name } = body_of(request).await?;

@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered,
+    Connections, DeadLetter, DropOwed, Flushed, OwedToGone, PipelinePositions, Reloaded, Reset, ResetSources, Status,
+    Steered,
 };
 
 use crate::pipeline::Agent;
@@ -18,6 +19,8 @@ pub(super) trait Operations: Send + Sync + 'static {
     /// Has the configuration read again; an error is why nothing was changed.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
     fn reset_positions(&self, reset: &Reset) -> impl Future<Output = Result<ResetSources, String>> + Send;
+    /// What is owed to sinks that are gone.
+    fn drop_owed(&self, asked: &DropOwed) -> impl Future<Output = Result<OwedToGone, String>> + Send;
     /// Of a job or a named connection.
     fn test_connection(&self, name: &str) -> impl Future<Output = Result<Connections, String>> + Send;
     /// Those with numbers of `from` and above, in order.
@@ -68,6 +71,10 @@ impl Operations for Agent {
 
     async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, String> {
         Agent::reset_positions(self, reset).await
+    }
+
+    async fn drop_owed(&self, asked: &DropOwed) -> Result<OwedToGone, String> {
+        Agent::drop_owed(self, asked).await
     }
 
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {

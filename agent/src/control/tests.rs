@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus,
-    Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
+    Client, ClientError, Connections, DeadLetter, DropOwed, Flushed, FlushedPipeline, Health, OwedToGone,
+    PipelinePositions, PipelineStatus, Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -48,6 +48,9 @@ impl Operations for StandIn {
     }
     async fn reset_positions(&self, _: &Reset) -> Result<ResetSources, String> {
         Ok(ResetSources::default())
+    }
+    async fn drop_owed(&self, asked: &DropOwed) -> Result<OwedToGone, String> {
+        Err(format!("{} owes nothing to a sink that its script has no more", asked.pipeline))
     }
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Err(format!("there is no job and no datasource \"{name}\" here"))

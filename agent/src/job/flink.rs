@@ -25,6 +25,7 @@ mod sls;
 mod source;
 mod values;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Datasources;
@@ -32,8 +33,8 @@ use super::native::is_id;
 use super::nearest::nearest;
 use super::problem::Problems;
 use super::variables::Outside;
-use crate::plan::{BufferPlan, QueryPlan, SinkPlan, TablePlan};
-use crate::sql::plan::Query;
+use crate::plan::{BufferPlan, QueryPlan, SinkPlan, TablePlan, late_columns};
+use crate::sql::plan::{NodeKind, Query};
 use crate::sql::script::{Hint, Name, Script, Table};
 use crate::sql::{bind, front};
 use options::Options;
@@ -67,7 +68,8 @@ pub(crate) fn parse(
         let is_target = |insert: &crate::sql::script::Insert| same(&script, &insert.target, &table.name);
         if script.inserts.iter().any(is_target) {
             let append = appends(query.as_ref(), number);
-            let surroundings = sinks::Surroundings { datasources, zone: &zone, append };
+            let (windows, taken) = lateness(query.as_ref(), number);
+            let surroundings = sinks::Surroundings { datasources, zone: &zone, append, windows, taken };
             tables.sinks.push((number, sinks::read(options, &surroundings)));
         } else {
             tables.sources.push((number, source::read(options, &zone)));
@@ -126,6 +128,23 @@ fn appends(query: Option<&Query>, table: usize) -> bool {
     into.all(|output| {
         query.nodes.get(output.input).is_some_and(|node| node.changes == crate::sql::plan::Changelog::Append)
     })
+}
+
+/// Whether rows can come too late for what is inserted into this table, and a column of their source that has the name of
+/// a field which documents of late rows have.
+fn lateness(query: Option<&Query>, table: usize) -> (bool, Option<String>) {
+    let Some(query) = query else { return (true, None) };
+    let into = query.outputs.iter().filter(|output| output.table == table);
+    let below: BTreeSet<usize> = into.flat_map(|output| query.below(output.input)).collect();
+    let nodes = below.iter().filter_map(|node| query.nodes.get(*node));
+    let windows = nodes.clone().any(|node| node.kind.window().is_some());
+    let scans = nodes.filter_map(|node| match node.kind {
+        NodeKind::Scan(scan) => query.scans.get(scan),
+        _ => None,
+    });
+    let fields = late_columns();
+    let mut columns = scans.flat_map(|scan| &scan.columns).map(|column| &column.name);
+    (windows, columns.find(|name| fields.iter().any(|(field, _)| field == *name)).cloned())
 }
 
 fn same(script: &Script, one: &Name, other: &Name) -> bool {

@@ -103,8 +103,10 @@ pub(crate) struct Progress {
     pub(crate) owed: u64,
     pub(crate) acknowledged: u64,
     pub(crate) dead_letters: u64,
-    /// Rows that a query dropped because they came late, or for a NULL.
+    /// Rows that queries dropped because they came late, and those before this run.
     pub(crate) late: u64,
+    pub(crate) late_before: u64,
+    /// Rows that queries dropped for a NULL.
     pub(crate) null: u64,
     /// Records that `when_full` dropped since the data directory was made.
     pub(crate) dropped: u64,
@@ -260,7 +262,8 @@ impl Agent {
             sum.owed += p.owed_records();
             sum.acknowledged += p.metrics.acknowledged_records.get();
             sum.dead_letters += p.metrics.dead_letters.get();
-            sum.late += p.metrics.late_rows.get();
+            sum.late += p.metrics.late_rows.get().saturating_sub(p.late_before);
+            sum.late_before += p.late_before;
             sum.null += p.metrics.null_rows.get();
             sum.dropped += p.door.counters().dropped_items;
         }

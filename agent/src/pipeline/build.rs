@@ -17,12 +17,12 @@ use super::query_stage::{QueryError, QueryStage};
 use super::resets::Overwrites;
 use super::state_log::StateLog;
 use super::status::held;
+use super::trial::program_of;
 use super::upserts::Upserts;
 use super::versions::{Clock, Versions, is_own, outlives_reset, step_of};
 use crate::encode::SHARED;
 use crate::metrics::{Metrics, PipelineMetrics};
 use crate::plan::{BufferPlan, ElasticsearchPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan, UpdateMode};
-use crate::query::Program;
 use crate::record::{Row, Timestamp};
 use crate::source::{Reader, Source};
 use crate::store::{self, Commit, Room, Store, StoreError};
@@ -119,7 +119,7 @@ impl Site<'_> {
             keep(&door, changed)?;
         }
         let (own, rows): (Rows, Rows) = door.rows().into_iter().partition(|(key, _)| is_own(*key));
-        let program = Program::new(&plan.query).map_err(|why| refused(QueryError::Unsupported(why)))?;
+        let program = program_of(plan).map_err(|why| refused(QueryError::Unsupported(why)))?;
         let program = Arc::new(program);
         let outputs = Arc::new(Outputs::new(plan, &reader_of(plan, &self.store.agent_id())));
         let stage = if program.stateful() {

@@ -8,9 +8,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::query_late::LateOutputs;
 use super::upserts::Document;
-use crate::encode::{RowEncoder, Scratch};
+use crate::encode::{RowEncoder, Scratch, UnencodedRow};
 use crate::plan::{QueryPlan, RowIndex, SinkPlan, SinkTarget};
+use crate::query::LateRows;
 use crate::record::{ChangeKind, Changes, DeadLetter, Member, RefusedRow, Timestamp};
 use crate::sql::plan::{Changelog, NodeKind, Query};
 use crate::store::Lane;
@@ -31,6 +33,11 @@ impl Sinks {
     pub(super) fn of(plan: &QueryPlan) -> Sinks {
         let delivering = plan.sinks.iter().filter(|sink| matches!(sink.target, SinkTarget::Elasticsearch(_)));
         Sinks { names: Some(delivering.map(|sink| sink.name.clone()).collect()), alone: plan.sinks.len() == 1 }
+    }
+
+    /// There is a sink of this name.
+    pub(super) fn has(&self, sink: &str) -> bool {
+        self.names.as_ref().is_some_and(|names| names.iter().any(|name| name == sink))
     }
 
     /// The sink of a lane, if it is none that there is.
@@ -57,6 +64,7 @@ impl Sinks {
 /// All outputs of a script, shared by the workers and the commit.
 pub(super) struct Outputs {
     outputs: Vec<Output>,
+    late: LateOutputs,
     job: String,
 }
 
@@ -123,7 +131,7 @@ impl Outputs {
                 newest: matches!(changes, Some(Changelog::Upsert(_))) && !is_windowed(&plan.query, output.input),
             });
         }
-        Outputs { outputs, job: plan.id.clone() }
+        Outputs { outputs, late: LateOutputs::new(plan, agent), job: plan.id.clone() }
     }
 
     /// Makes changes ready. Their versions are `version` and as many after it as there are rows. `room`: the bytes that
@@ -160,7 +168,8 @@ impl Outputs {
                     let encoded = rows.finish()?;
                     ready.members.extend(encoded.members.into_iter().map(|member| output.marked(member)));
                     let dead = encoded.refused.into_iter();
-                    ready.dead.extend(dead.map(|row| self.dead_letter(output, row.reason, row.document, now)));
+                    let letter = |row: UnencodedRow| dead_letter(output.fallback(), row.reason, row.document, now);
+                    ready.dead.extend(dead.map(letter));
                 }
                 Target::Print => ours.for_each(|changes| output.print(changes, &mut ready)),
                 Target::Blackhole => ready.rows += ours.map(|changes| changes.batch.rows as u64).sum::<u64>(),
@@ -203,24 +212,21 @@ impl Outputs {
                 }
                 Err(reason) => {
                     let document = output.encoder.shown(changes, row);
-                    ready.dead.push(self.dead_letter(output, reason, document, now));
+                    ready.dead.push(dead_letter(output.fallback(), reason, document, now));
                 }
             }
         }
     }
 
-    fn dead_letter(&self, output: &Output, reason: String, document: Vec<u8>, now: Timestamp) -> DeadLetter {
-        DeadLetter {
-            index: format!("{}{}", output.prefix, output.encoder.fallback()),
-            // The same for the same row, so that one that is read again is no second letter.
-            id: format!("row.{:032x}", xxh3_128(&[reason.as_bytes(), &document].concat())),
-            kind: "row_refused".to_owned(),
-            reason,
-            status: 0,
-            action: Vec::new(),
-            document,
-            at_ms: now.0,
-        }
+    /// Makes late rows ready for the commit that counts them.
+    ///
+    /// # Errors
+    /// Only what compressing into memory can fail with.
+    pub(super) fn encode_late(&self, late: Vec<LateRows>, now: Timestamp, scratch: &mut Scratch) -> io::Result<Ready> {
+        let (members, refused) = self.late.encode(late, now, scratch)?;
+        let rows = members.iter().map(|member| u64::from(member.items)).sum();
+        let dead = refused.into_iter().map(|row| dead_letter(row.index, row.reason, row.document, now)).collect();
+        Ok(Ready { members, dead, rows, ..Ready::default() })
     }
 
     /// A row that the query could not compute.
@@ -242,6 +248,21 @@ impl Outputs {
             document: document.into_bytes(),
             at_ms: now.0,
         }
+    }
+}
+
+/// A row that can't be a document of a lane.
+fn dead_letter(lane: String, reason: String, document: Vec<u8>, now: Timestamp) -> DeadLetter {
+    DeadLetter {
+        index: lane,
+        // The same for the same row, so that one that is read again is no second letter.
+        id: format!("row.{:032x}", xxh3_128(&[reason.as_bytes(), &document].concat())),
+        kind: "row_refused".to_owned(),
+        reason,
+        status: 0,
+        action: Vec::new(),
+        document,
+        at_ms: now.0,
     }
 }
 
@@ -298,6 +319,11 @@ pub(super) fn lane_prefix(sink: &str) -> String {
 }
 
 impl Output {
+    /// The lane of rows that have no index of their own.
+    fn fallback(&self) -> String {
+        format!("{}{}", self.prefix, self.encoder.fallback())
+    }
+
     fn marked(&self, member: Member) -> Member {
         Member { index: format!("{}{}", self.prefix, member.index).into(), ..member }
     }

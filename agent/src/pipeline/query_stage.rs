@@ -4,9 +4,10 @@
 //! Promises: results, state and positions are in one commit; what an upsert stream owes may leave only when its
 //! commit is durable; the state is hardly larger than its cap: near it, input is read in small pieces.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use splashdam_api::words::plural;
@@ -107,6 +108,8 @@ pub(super) struct QueryStage {
     /// What the last link says, and the last step that had documents to deliver.
     written: Marks,
     content: u64,
+    /// How many rows had come late by each step that is not durable yet.
+    late: VecDeque<(u64, u64)>,
 }
 
 impl QueryStage {
@@ -138,6 +141,7 @@ impl QueryStage {
             return Err(StateError::Damaged { pipeline: plan.id.clone(), what }.into());
         }
         let marks = found.map_or_else(Marks::default, |found: Found| found.marks);
+        metrics.late_rows.inner().store(engine.late_rows(), Ordering::Relaxed);
         let level = plan.sinks.iter().map(|sink| sink.rows.compression).max().unwrap_or(1);
         let room = upserts::MEMORY.min(plan.buffer.max_bytes / 2);
         let upserts = Arc::new(Upserts::new(level, room, marks.delivered, marks.clock));
@@ -169,6 +173,7 @@ impl QueryStage {
             base_ends: None,
             written: marks,
             content: marks.step,
+            late: VecDeque::new(),
         };
         // What was changed after the last step known as delivered.
         if marks.delivered < marks.step {
@@ -318,6 +323,7 @@ impl QueryStage {
         let version = self.upserts.clock().draw(micros(at), rows as u64);
         let mut ready = std::mem::take(&mut self.ready);
         ready.add(self.outputs.encode(&result.changes, version, at, self.upserts.room(), &mut self.scratch)?);
+        ready.add(self.outputs.encode_late(result.late, at, &mut self.scratch)?);
         if !ready.documents.is_empty() || ready.left > 0 {
             self.content = self.step;
         }
@@ -328,7 +334,7 @@ impl QueryStage {
         self.owe_again(at)?;
         ready.add(std::mem::take(&mut self.ready));
         ready.dead.extend(result.refused.iter().map(|row| self.outputs.refused(row, at)));
-        self.metrics.late_rows.inc_by(result.counts.late);
+        self.late.push_back((self.step, self.engine.late_rows()));
         self.metrics.null_rows.inc_by(result.counts.null_times + result.counts.null_columns);
         let marks = Marks { step: self.step, delivered: self.upserts.delivered(), clock: self.upserts.clock().mark() };
         let Ready { mut members, dead, printed, .. } = ready;
@@ -371,6 +377,13 @@ impl QueryStage {
     /// If the store has stopped.
     pub(super) fn durable(&mut self, step: u64, begun: Instant) -> Result<(), StoreError> {
         self.upserts.durable(step);
+        // What is not durable may be counted again after a kill.
+        while let Some((of, late)) = self.late.front().copied()
+            && of <= step
+        {
+            self.metrics.late_rows.inner().store(late, Ordering::Relaxed);
+            self.late.pop_front();
+        }
         self.metrics.query_commits.inc();
         self.metrics.commit_micros.set(begun.elapsed().as_micros() as i64);
         if self.base_ends.is_some_and(|ends| ends <= step) {

@@ -31,6 +31,8 @@ pub(super) struct Running {
     upserts: Option<Arc<Upserts>>,
     pub(super) sinks: Sinks,
     pub(super) started: Timestamp,
+    /// Rows that had come late before this run.
+    pub(super) late_before: u64,
     pub(super) deliveries: Vec<Arc<Delivery>>,
     pub(super) metrics: PipelineMetrics,
     pub(super) signals: Arc<Signals>,
@@ -59,6 +61,7 @@ impl Running {
         let names = ingest.sinks.clone();
         let (door, metrics, signals) = (ingest.door.clone(), ingest.metrics.clone(), ingest.signals.clone());
         let (waker, bounded) = (ingest.source.waker(), ingest.once);
+        let late_before = metrics.late_rows.get();
         let outcome = Arc::new(Mutex::new(Outcome::Runs));
         let (told, id) = (outcome.clone(), job.id().to_owned());
         let thread = std::thread::Builder::new().name("ingest".to_owned()).spawn(move || {
@@ -89,6 +92,7 @@ impl Running {
             upserts,
             sinks: names,
             started: Timestamp::now(),
+            late_before,
             deliveries,
             metrics,
             signals,

@@ -41,6 +41,7 @@ pub(super) fn status(running: &Running) -> PipelineStatus {
         dead_letters,
         dead_letter_bytes,
         untimed_records: metrics.untimed_records.get(),
+        late_rows: metrics.late_rows.get(),
         dropped_records: running.door.counters().dropped_items,
         last_dropped: running.last_dropped().map(|at| at.to_rfc3339()),
         gap_bytes: metrics.gap_bytes.get(),
@@ -83,7 +84,7 @@ pub(super) fn held(sink: &str, lane: &store::Lane) -> String {
     let what = if sink.is_empty() { "as a job of another kind".to_owned() } else { format!("to the sink {sink}") };
     let items = splashdam_api::words::plural(lane.items, "document");
     format!(
-        "{items} owed {what} are kept: the script has no such sink any more. They are delivered when it has one of that name again"
+        "{items} owed {what} are kept: the script has no such sink any more. They are delivered when it has one of that name again; splashctl drop-owed drops them"
     )
 }
 

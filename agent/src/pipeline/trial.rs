@@ -39,7 +39,7 @@ pub(crate) fn try_query(
     mut take: impl FnMut(Tried) -> bool,
 ) -> Result<(), String> {
     let metrics = PipelineMetrics::default();
-    let program = Arc::new(Program::new(&plan.query)?);
+    let program = Arc::new(program_of(plan)?);
     let outputs = Arc::new(Outputs::new(plan, agent));
     let mut engine = Engine::new(program.clone())?;
     let places = Places::in_order(plan.tables.len());
@@ -79,8 +79,20 @@ pub(crate) fn try_query(
     let result = engine.step(1, &mut cx);
     let mut ready =
         outputs.encode(&result.changes, 1, now, u64::MAX, &mut scratch).map_err(|error| error.to_string())?;
+    ready.add(outputs.encode_late(result.late, now, &mut scratch).map_err(|error| error.to_string())?);
     ready.dead.extend(result.refused.iter().map(|row| outputs.refused(row, now)));
     hand_over(ready, &sinks, &mut take).map(drop)
+}
+
+/// A script's plan made ready.
+///
+/// # Errors
+/// What the engine does not do.
+pub(super) fn program_of(plan: &QueryPlan) -> Result<Program, String> {
+    let mut program = Program::new(&plan.query)?;
+    let late: Vec<usize> = plan.sinks.iter().filter(|sink| sink.late.is_some()).map(|sink| sink.table).collect();
+    program.hand_over_late(&late);
+    Ok(program)
 }
 
 /// False: enough.

@@ -34,6 +34,14 @@ pub(crate) struct SinkPlan {
     pub(crate) table: usize,
     pub(crate) target: SinkTarget,
     pub(crate) rows: RowsPlan,
+    /// Where rows go, as they were read, that come too late for the windows of what is inserted here. `None`: nowhere.
+    pub(crate) late: Option<RowIndex>,
+}
+
+/// What documents of late rows begin with: the window that was missed and the watermark that the row met. The columns
+/// of the source that the script reads follow.
+pub(crate) fn late_columns() -> Vec<(String, Type)> {
+    ["window_start", "window_end", "watermark"].map(|name| (name.to_owned(), Type::Timestamp(3))).into()
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ use super::accumulate::Accumulator;
 use super::clock::NONE;
 use super::flow::{self, Flow};
 use super::groups::{Groups, Index, Keeps, PENDING, Span};
+use super::late::{Late, LateRow, Missed};
 use super::members::Members;
 use super::sessions::Sessions;
 use super::windows::{self, Wall};
@@ -44,7 +45,7 @@ pub(super) struct Aggregation {
     pending: Vec<u32>,
     emitted_at: i64,
     swept: u32,
-    pub(super) late: u64,
+    pub(super) late: Late,
 }
 
 impl Aggregation {
@@ -93,7 +94,7 @@ impl Aggregation {
             pending: Vec::new(),
             emitted_at: 0,
             swept: 0,
-            late: 0,
+            late: Late::default(),
             key_types,
         })
     }
@@ -114,13 +115,11 @@ impl Aggregation {
         if self.sessions.is_some() {
             return self.apply_sessions(flow, &window, marks);
         }
+        let mut missed = Missed::default();
         for (span, mut rows) in windows::buckets(&window, &mut self.wall, flow) {
             let closes = self.wall.closes_at(span.1);
-            let gone = closes.saturating_add(self.lateness);
             if !marks.is_empty() {
-                let before = rows.len();
-                rows.retain(|row| marks[*row as usize] < gone);
-                self.late += (before - rows.len()) as u64;
+                missed.sort_out(&mut rows, span, closes.saturating_add(self.lateness), marks);
             }
             if rows.is_empty() {
                 continue;
@@ -134,6 +133,10 @@ impl Aggregation {
                 let groups = found.iter().zip(&rows).filter(|(_, row)| early || late(row)).map(|(group, _)| *group);
                 self.set_pending(&groups.collect::<Vec<u32>>());
             }
+        }
+        for (row, span) in missed.into_rows() {
+            let mark = self.wall.local(marks[row as usize]);
+            self.late.add(LateRow { row, span, mark });
         }
     }
 

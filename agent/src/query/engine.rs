@@ -7,6 +7,8 @@ use super::aggregation::Aggregation;
 use super::clock::{Clock, END, NONE, SourceState};
 use super::first::Firsts;
 use super::flow::Flow;
+use super::keyed::Keyed;
+use super::late::{Found, LateRows};
 use super::program::{Facts, Prepared, Program};
 use super::{codec, result, rows};
 use crate::record::{ChangeKind, Changes, RefusedRow, SourceId};
@@ -20,24 +22,11 @@ pub(crate) struct Engine {
     keyed: BTreeMap<usize, Keyed>,
     clocks: BTreeMap<usize, Clock>,
     facts: Facts,
+    /// Late rows that are wanted: of the batch that is being taken in, and since the last step.
+    found_late: Vec<Found>,
+    late: Vec<LateRows>,
     /// Changes up to this step have reached the sink: only their rows may be forgotten by age.
     delivered: u64,
-}
-
-#[derive(Debug)]
-enum Keyed {
-    Aggregate(Box<Aggregation>),
-    First(Box<Firsts>),
-}
-
-impl Keyed {
-    /// When the last window that is open closes.
-    fn last_close(&self) -> Option<i64> {
-        match self {
-            Keyed::Aggregate(state) => state.last_close(),
-            Keyed::First(state) => state.last_close(),
-        }
-    }
 }
 
 /// What is new since the step before.
@@ -48,13 +37,15 @@ pub(crate) struct StepResult {
     /// as varint, bytes).
     pub(crate) delta: Vec<u8>,
     pub(crate) refused: Vec<RefusedRow>,
+    /// Rows that came too late, where somebody wants them.
+    pub(crate) late: Vec<LateRows>,
     pub(crate) counts: Counts,
 }
 
 /// Rows that went no further, since the step before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Behind the watermark: their window was closed.
+    /// Behind the watermark: all their windows were closed.
     pub(crate) late: u64,
     /// With NULL for their time.
     pub(crate) null_times: u64,
@@ -129,12 +120,20 @@ impl Engine {
                 _ => {}
             }
         }
-        Ok(Engine { program, keyed, clocks, facts: Facts::default(), delivered: u64::MAX })
+        Ok(Engine {
+            program,
+            keyed,
+            clocks,
+            facts: Facts::default(),
+            found_late: Vec::new(),
+            late: Vec::new(),
+            delivered: u64::MAX,
+        })
     }
 
     /// Takes a prepared batch in. Windows that it closes are emitted.
     pub(crate) fn apply(&mut self, prepared: Prepared, cx: &mut Context) {
-        let Prepared { source, inputs, advances, facts } = prepared;
+        let Prepared { source, inputs, advances, facts, read } = prepared;
         self.facts.changes.extend(facts.changes);
         self.facts.refused.extend(facts.refused);
         self.facts.null_times += facts.null_times;
@@ -146,6 +145,11 @@ impl Engine {
             }
         }
         self.run(Pass::Rows(&marks), inputs, cx);
+        let found = std::mem::take(&mut self.found_late);
+        if let Some((scan, read)) = read {
+            let program = &self.program;
+            self.late.extend(found.into_iter().filter_map(|found| found.read(scan, &read, program)));
+        }
         for (node, mark) in advances {
             if let (Some(clock), Some(source)) = (self.clocks.get_mut(&node), source) {
                 clock.advance(source, mark);
@@ -199,11 +203,7 @@ impl Engine {
     fn close_until_now(&mut self) {
         let closed: Vec<(usize, i64)> = self.keyed.keys().map(|n| (*n, self.time_of(*n))).collect();
         for (n, time) in closed {
-            match self.keyed.get_mut(&n) {
-                Some(Keyed::Aggregate(state)) => state.closed = time,
-                Some(Keyed::First(state)) => state.closed = time,
-                None => {}
-            }
+            self.keyed.get_mut(&n).into_iter().for_each(|keyed| keyed.set_closed(time));
         }
     }
 
@@ -213,23 +213,16 @@ impl Engine {
         let mut delta = Vec::new();
         let mut late = 0;
         for (n, keyed) in &mut self.keyed {
-            let groups = changed.get(n).map(Vec::as_slice).unwrap_or_default();
-            match keyed {
-                Keyed::Aggregate(state) => {
-                    state.write(groups, &mut delta);
-                    late += std::mem::take(&mut state.late);
-                }
-                Keyed::First(state) => {
-                    state.write(groups, &mut delta);
-                    late += std::mem::take(&mut state.late);
-                }
-            }
+            keyed.write(changed.get(n).map(Vec::as_slice).unwrap_or_default(), &mut delta);
+            keyed.late_mut().write(*n, false, &mut delta);
+            late += keyed.late_mut().news();
         }
         for (n, clock) in &mut self.clocks {
             clock.write(&node_key(*n), false, &mut delta);
         }
         let Facts { changes, refused, null_times, null_columns } = std::mem::take(&mut self.facts);
-        StepResult { changes, delta, refused, counts: Counts { late, null_times, null_columns } }
+        let counts = Counts { late, null_times, null_columns };
+        StepResult { changes, delta, refused, late: std::mem::take(&mut self.late), counts }
     }
 
     /// One walk through the nodes in order; gives the groups that changed, at a step.
@@ -269,34 +262,35 @@ impl Engine {
         let marks: Vec<Vec<i64>> = flows.iter().map(|flow| self.before(n, pass, flow)).collect();
         let now = self.time_of(n);
         let mut out = Vec::new();
-        match self.keyed.get_mut(&n) {
-            Some(Keyed::Aggregate(state)) => {
-                flows.iter().zip(&marks).for_each(|(flow, marks)| state.apply(flow, marks, cx));
-                match pass {
-                    Pass::Rows(_) => {}
-                    Pass::Fire => state.fire(now, &mut out),
-                    Pass::Tick => {
-                        state.emit_pending(cx.now, &mut out);
-                        state.sweep(cx.now, self.delivered, SWEPT);
-                    }
-                    Pass::Step(number) => {
-                        state.emit_pending(cx.now, &mut out);
-                        changed.insert(n, state.changed(number, &mut out));
-                    }
-                }
+        let Some(keyed) = self.keyed.get_mut(&n) else { return out };
+        for (flow, marks) in flows.iter().zip(&marks) {
+            keyed.apply(flow, marks, cx, &mut out);
+            let late = keyed.late_mut().take_rows();
+            if !late.is_empty() && !self.program.late_to[n].is_empty() {
+                self.found_late.extend(Found::of(n, flow, late));
             }
-            Some(Keyed::First(state)) => {
-                flows.iter().zip(&marks).for_each(|(flow, marks)| state.apply(flow, marks, cx, &mut out));
-                match pass {
-                    Pass::Rows(_) => {}
-                    Pass::Fire => state.fire(now, &mut out),
-                    Pass::Tick => state.sweep(cx.now, self.delivered, SWEPT),
-                    Pass::Step(number) => {
-                        changed.insert(n, state.changed(number, &mut out));
-                    }
+        }
+        match keyed {
+            Keyed::Aggregate(state) => match pass {
+                Pass::Rows(_) => {}
+                Pass::Fire => state.fire(now, &mut out),
+                Pass::Tick => {
+                    state.emit_pending(cx.now, &mut out);
+                    state.sweep(cx.now, self.delivered, SWEPT);
                 }
-            }
-            None => {}
+                Pass::Step(number) => {
+                    state.emit_pending(cx.now, &mut out);
+                    changed.insert(n, state.changed(number, &mut out));
+                }
+            },
+            Keyed::First(state) => match pass {
+                Pass::Rows(_) => {}
+                Pass::Fire => state.fire(now, &mut out),
+                Pass::Tick => state.sweep(cx.now, self.delivered, SWEPT),
+                Pass::Step(number) => {
+                    changed.insert(n, state.changed(number, &mut out));
+                }
+            },
         }
         out
     }
@@ -349,10 +343,7 @@ impl Engine {
                 _ => None,
             };
         }
-        match self.keyed.get_mut(&n)? {
-            Keyed::Aggregate(state) => state.load(kind, rest, value),
-            Keyed::First(state) => state.load(rest, value),
-        }
+        self.keyed.get_mut(&n)?.load(kind, rest, value)
     }
 
     /// The next piece of the whole state, about `about_bytes` long; `None`: that was all. To be called between a step
@@ -363,24 +354,20 @@ impl Engine {
             for (n, clock) in &mut self.clocks {
                 clock.write(&node_key(*n), true, &mut out);
             }
+            for (n, keyed) in &mut self.keyed {
+                keyed.late_mut().write(*n, true, &mut out);
+            }
         }
         while out.len() < about_bytes {
             let Some((n, keyed)) = self.keyed.range(cursor.node..).next() else { break };
-            let slots = match keyed {
-                Keyed::Aggregate(state) => state.groups.slots(),
-                Keyed::First(state) => state.groups.slots(),
-            };
             if *n > cursor.node {
                 (cursor.node, cursor.group) = (*n, 0);
             }
-            if cursor.group >= slots {
+            if cursor.group >= keyed.slots() {
                 (cursor.node, cursor.group) = (*n + 1, 0);
                 continue;
             }
-            match keyed {
-                Keyed::Aggregate(state) => state.write_all(cursor.group, &mut out),
-                Keyed::First(state) => state.write_all(cursor.group, &mut out),
-            }
+            keyed.write_all(cursor.group, &mut out);
             cursor.group += 1;
         }
         (!out.is_empty()).then_some(out)
@@ -401,16 +388,8 @@ impl Engine {
             if n > cursor.node {
                 (cursor.node, cursor.group) = (n, 0);
             }
-            let flow = match keyed {
-                Keyed::Aggregate(state) => {
-                    let found = due(cursor, state.groups.slots(), most, |group| state.is_undelivered(group, after));
-                    (!found.is_empty()).then(|| state.flow(&found))
-                }
-                Keyed::First(state) => {
-                    let found = due(cursor, state.groups.slots(), most, |group| state.is_undelivered(group, after));
-                    (!found.is_empty()).then(|| state.flow(&found))
-                }
-            };
+            let found = due(cursor, keyed.slots(), most, |group| keyed.is_undelivered(group, after));
+            let flow = (!found.is_empty()).then(|| keyed.flow(&found));
             let Some(flow) = flow else {
                 (cursor.node, cursor.group) = (n + 1, 0);
                 continue;
@@ -432,27 +411,24 @@ impl Engine {
         None
     }
 
+    /// Rows that came too late since the state began.
+    pub(crate) fn late_rows(&self) -> u64 {
+        self.keyed.values().map(|keyed| keyed.late().total()).sum()
+    }
+
     /// Something is waiting to be said at the next step.
     pub(crate) fn has_news(&self) -> bool {
-        !self.facts.changes.is_empty() || !self.facts.refused.is_empty()
+        !self.facts.changes.is_empty() || !self.facts.refused.is_empty() || !self.late.is_empty()
     }
 
     /// About the bytes of memory that the state takes.
     pub(crate) fn state_bytes(&self) -> usize {
-        let bytes = |keyed: &Keyed| match keyed {
-            Keyed::Aggregate(state) => state.heap(),
-            Keyed::First(state) => state.heap(),
-        };
-        self.keyed.values().map(bytes).sum()
+        self.keyed.values().map(Keyed::heap).sum()
     }
 
     /// The groups there are.
     pub(crate) fn groups(&self) -> usize {
-        let count = |keyed: &Keyed| match keyed {
-            Keyed::Aggregate(state) => state.groups.count(),
-            Keyed::First(state) => state.groups.count(),
-        };
-        self.keyed.values().map(count).sum()
+        self.keyed.values().map(Keyed::count).sum()
     }
 }
 
@@ -476,11 +452,7 @@ fn node_key(n: usize) -> Vec<u8> {
 
 /// Only what an output holds can be deleted from it: drops other deletes, remembers what is sent.
 fn settle_deletes(keyed: &mut BTreeMap<usize, Keyed>, output: usize, flow: Flow) -> Flow {
-    let sent = match keyed.get_mut(&flow.owner) {
-        Some(Keyed::Aggregate(state)) => &mut state.groups.sent,
-        Some(Keyed::First(state)) => &mut state.groups.sent,
-        None => return flow,
-    };
+    let Some(sent) = keyed.get_mut(&flow.owner).map(Keyed::sent) else { return flow };
     if flow.groups.is_empty() || sent.is_empty() {
         return flow;
     }

@@ -11,6 +11,7 @@ use crate::sql::plan::{First, Node, Order, Settings, WindowKind};
 use super::clock::NONE;
 use super::flow::{self, Flow};
 use super::groups::{FINAL, Groups, Index, Keeps, Span};
+use super::late::{Late, LateRow};
 use super::windows::Wall;
 use super::{codec, rows};
 
@@ -35,7 +36,7 @@ pub(super) struct Firsts {
     open: BTreeMap<i64, Vec<u32>>,
     pub(super) closed: i64,
     swept: u32,
-    pub(super) late: u64,
+    pub(super) late: Late,
 }
 
 impl Firsts {
@@ -70,7 +71,7 @@ impl Firsts {
             open: BTreeMap::new(),
             closed: NONE,
             swept: 0,
-            late: 0,
+            late: Late::default(),
         }
     }
 
@@ -89,8 +90,10 @@ impl Firsts {
         for row in 0..flow.batch.rows as u32 {
             let span = self.span(flow, row as usize);
             let closes = self.wall.closes_at(span.1);
-            if self.plan.window.is_some() && marks.get(row as usize).is_some_and(|mark| closes <= *mark) {
-                self.late += 1;
+            let mark = marks.get(row as usize).copied().unwrap_or(NONE);
+            if self.plan.window.is_some() && closes <= mark {
+                let mark = self.wall.local(mark);
+                self.late.add(LateRow { row, span, mark });
                 continue;
             }
             let slots = self.groups.count();

@@ -14,6 +14,8 @@ mod engine;
 mod first;
 mod flow;
 mod groups;
+mod keyed;
+mod late;
 mod members;
 mod program;
 mod result;
@@ -26,4 +28,5 @@ mod windows;
 mod tests;
 
 pub(crate) use engine::{Cursor, Engine, Tick};
+pub(crate) use late::LateRows;
 pub(crate) use program::{Prepared, Program};

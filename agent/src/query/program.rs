@@ -26,6 +26,8 @@ pub(crate) struct Program {
     pub(super) gives_ids: Vec<bool>,
     /// Whether a filter may take back what a node has sent.
     pub(super) takes_back: Vec<bool>,
+    /// By node, the sink tables that want the rows that come too late for its windows.
+    pub(super) late_to: Vec<Vec<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(crate) struct Prepared {
     /// The source's greatest watermark in this batch, by watermark node (also if no row moved it).
     pub(super) advances: Vec<(usize, i64)>,
     pub(super) facts: Facts,
+    /// The rows as they were read, and by which scan, where those that come late are handed over.
+    pub(super) read: Option<(usize, Batch)>,
 }
 
 /// What became of rows beside the state.
@@ -70,7 +74,7 @@ impl Prepared {
     pub(crate) fn into_result(self) -> StepResult {
         let Facts { changes, refused, null_times, null_columns } = self.facts;
         let counts = Counts { null_times, null_columns, late: 0 };
-        StepResult { changes, refused, counts, delta: Vec::new() }
+        StepResult { changes, refused, counts, ..StepResult::default() }
     }
 }
 
@@ -86,6 +90,7 @@ impl Program {
             clocks: vec![BTreeSet::new(); count],
             gives_ids: vec![false; count],
             takes_back: vec![false; count],
+            late_to: vec![Vec::new(); count],
             query,
         };
         for n in 0..count {
@@ -113,6 +118,19 @@ impl Program {
         }
     }
 
+    /// Rows that come too late for a window whose results go into one of these sink tables are handed over as they
+    /// were read.
+    pub(crate) fn hand_over_late(&mut self, tables: &[usize]) {
+        for output in self.query.outputs.iter().filter(|output| tables.contains(&output.table)) {
+            for n in self.query.below(output.input) {
+                let to = &mut self.late_to[n];
+                if self.query.nodes[n].kind.window().is_some() && !to.contains(&output.table) {
+                    to.push(output.table);
+                }
+            }
+        }
+    }
+
     /// Whether anything is kept between batches.
     pub(crate) fn stateful(&self) -> bool {
         self.behind.contains(&true)
@@ -131,7 +149,7 @@ impl Program {
         if let NodeKind::Scan(scan) = kind {
             self.reads[n].insert(*scan);
         }
-        for input in inputs(kind) {
+        for input in kind.inputs() {
             if input >= n {
                 return Err(format!("node {n} comes before its input {input}"));
             }
@@ -167,7 +185,9 @@ impl Program {
     /// Everything that needs no state, for rows of one source of `Query::scans[scan]`.
     pub(crate) fn prepare(&self, scan: usize, batch: Batch, cx: &mut Context) -> Prepared {
         let source = batch.origin.as_ref().map(|origin| origin.source);
-        let mut prepared = Prepared { source, inputs: Vec::new(), advances: Vec::new(), facts: Facts::default() };
+        let keeps = self.late_to.iter().any(|to| !to.is_empty());
+        let read = keeps.then(|| (scan, batch.clone()));
+        let mut prepared = Prepared { source, inputs: Vec::new(), advances: Vec::new(), facts: Facts::default(), read };
         let mut waiting: Vec<Vec<Flow>> = vec![Vec::new(); self.query.nodes.len()];
         let mut rows = Some(batch);
         let last = self.scans_of(scan).last();
@@ -243,21 +263,6 @@ impl Program {
     }
 }
 
-/// The nodes that a node takes rows from.
-fn inputs(kind: &NodeKind) -> Vec<usize> {
-    match kind {
-        NodeKind::Scan(_) => Vec::new(),
-        NodeKind::Union { inputs } => inputs.clone(),
-        NodeKind::Watermark { input, .. }
-        | NodeKind::Filter { input, .. }
-        | NodeKind::Project { input, .. }
-        | NodeKind::Unnest { input, .. }
-        | NodeKind::Window { input, .. } => vec![*input],
-        NodeKind::Aggregate(aggregate) => vec![aggregate.input],
-        NodeKind::First(first) => vec![first.input],
-    }
-}
-
 /// Rows of one table that come by two ways are put together in the order of their records, as they would arrive.
 fn union(flows: Vec<Flow>, ways: usize) -> Vec<Flow> {
     let (mut flows, others): (Vec<Flow>, Vec<Flow>) = flows.into_iter().partition(|flow| flow.batch.origin.is_some());
@@ -294,7 +299,7 @@ fn share(mut query: Query) -> Query {
         same.push(first.unwrap_or(n));
     }
     query.outputs.iter_mut().for_each(|output| output.input = same.get(output.input).copied().unwrap_or(output.input));
-    let used: BTreeSet<usize> = used(&query);
+    let used: BTreeSet<usize> = query.outputs.iter().flat_map(|output| query.below(output.input)).collect();
     // Unused twins stay in their places (numbers are part of stored keys) but take no rows.
     for n in 0..query.nodes.len() {
         if !used.contains(&n) {
@@ -302,19 +307,6 @@ fn share(mut query: Query) -> Query {
         }
     }
     query
-}
-
-fn used(query: &Query) -> BTreeSet<usize> {
-    let mut used = BTreeSet::new();
-    let mut look: Vec<usize> = query.outputs.iter().map(|output| output.input).collect();
-    while let Some(n) = look.pop() {
-        if used.insert(n)
-            && let Some(node) = query.nodes.get(n)
-        {
-            look.extend(inputs(&node.kind));
-        }
-    }
-    used
 }
 
 fn rename(kind: &mut NodeKind, same: &[usize]) {

@@ -11,6 +11,8 @@ pub(super) const MEMBER: u8 = 1;
 pub(super) const SOURCE: u8 = 2;
 /// The watermark of all sources of a table.
 pub(super) const CLOCK: u8 = 3;
+/// How many rows came too late since the state began.
+pub(super) const LATE: u8 = 4;
 
 /// The version of this build's values.
 pub(super) const VERSION: u8 = 1;

@@ -9,6 +9,7 @@ use super::aggregation::Aggregation;
 use super::clock::NONE;
 use super::flow::Flow;
 use super::groups::Span;
+use super::late::LateRow;
 use super::{codec, rows};
 
 /// Where the open sessions are.
@@ -53,7 +54,10 @@ impl Aggregation {
                     assigned.rows.push(row as u32);
                     assigned.groups.push(group);
                 }
-                None => self.late += 1,
+                None => {
+                    let mark = self.wall.local(mark);
+                    self.late.add(LateRow { row: row as u32, span: (start, start.saturating_add(gap)), mark });
+                }
             }
         }
         self.add_assigned(flow, &mut assigned);

@@ -18,7 +18,7 @@ use super::plan::{
 pub(crate) fn explain(query: &Query) -> String {
     let mut readers: BTreeMap<usize, usize> = BTreeMap::new();
     for node in &query.nodes {
-        inputs(&node.kind).into_iter().for_each(|input| *readers.entry(input).or_default() += 1);
+        node.kind.inputs().into_iter().for_each(|input| *readers.entry(input).or_default() += 1);
     }
     query.outputs.iter().for_each(|output| *readers.entry(output.input).or_default() += 1);
     let mut explainer = Explainer { query, readers, printed: Vec::new(), out: String::new() };
@@ -40,21 +40,6 @@ struct Explainer<'q> {
     readers: BTreeMap<usize, usize>,
     printed: Vec<usize>,
     out: String,
-}
-
-/// The nodes that a node reads.
-fn inputs(kind: &NodeKind) -> Vec<usize> {
-    match kind {
-        NodeKind::Scan(_) => Vec::new(),
-        NodeKind::Union { inputs } => inputs.clone(),
-        NodeKind::Watermark { input, .. }
-        | NodeKind::Filter { input, .. }
-        | NodeKind::Project { input, .. }
-        | NodeKind::Unnest { input, .. }
-        | NodeKind::Window { input, .. }
-        | NodeKind::Aggregate(Aggregate { input, .. })
-        | NodeKind::First(First { input, .. }) => vec![*input],
-    }
 }
 
 impl Explainer<'_> {
@@ -114,7 +99,7 @@ impl Explainer<'_> {
             let text = if i == 0 { format!("{mark}{text}") } else { format!("  {text}") };
             self.line(depth, &text);
         }
-        for input in inputs(&node.kind) {
+        for input in node.kind.inputs() {
             self.node(input, depth + 1);
         }
     }

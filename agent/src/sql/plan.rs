@@ -1,6 +1,7 @@
 //! What a script means: a graph of typed operators from tables to sinks. `bind` makes it, `query` runs it,
 //! `explain` prints it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::TableColumn;
@@ -116,6 +117,48 @@ pub(crate) enum NodeKind {
     Aggregate(Aggregate),
     /// `ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) = 1`: one row for each key. Output: the input's columns.
     First(First),
+}
+
+impl Query {
+    /// The nodes that a node's rows come from, itself among them.
+    pub(crate) fn below(&self, node: usize) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut look = vec![node];
+        while let Some(n) = look.pop() {
+            if let Some(node) = self.nodes.get(n)
+                && found.insert(n)
+            {
+                look.extend(node.kind.inputs());
+            }
+        }
+        found
+    }
+}
+
+impl NodeKind {
+    /// The nodes that it takes rows from.
+    pub(crate) fn inputs(&self) -> Vec<usize> {
+        match self {
+            NodeKind::Scan(_) => Vec::new(),
+            NodeKind::Union { inputs } => inputs.clone(),
+            NodeKind::Watermark { input, .. }
+            | NodeKind::Filter { input, .. }
+            | NodeKind::Project { input, .. }
+            | NodeKind::Unnest { input, .. }
+            | NodeKind::Window { input, .. }
+            | NodeKind::Aggregate(Aggregate { input, .. })
+            | NodeKind::First(First { input, .. }) => vec![*input],
+        }
+    }
+
+    /// The windows that close over its rows, if it has any: others come too late for them.
+    pub(crate) fn window(&self) -> Option<&Window> {
+        match self {
+            NodeKind::Aggregate(aggregate) => aggregate.window.as_ref(),
+            NodeKind::First(first) => first.window.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 mod ask;
 mod dead_letters;
+mod drop_owed;
 mod flush;
 mod metrics;
 mod pause;
@@ -26,6 +27,7 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
         Command::Positions(Positions::Reset(asked)) => reset::run(asked, client, output).await,
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
+        Command::DropOwed(asked) => drop_owed::run(asked, client, output).await,
         Command::Reload => reload::run(client, output).await,
         Command::Top => top::run(client, output).await,
         Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,

@@ -121,6 +121,10 @@ fn remark(table: &mut Table, pipeline: &PipelineStatus, now: SystemTime) {
             format!("no time can be read in {}: the log has an example", plural(pipeline.untimed_records, "record"));
         table.remark(&untimed, Tone::Warning);
     }
+    if pipeline.late_rows > 0 {
+        let late = plural(pipeline.late_rows, "row");
+        table.remark(&format!("{late} came after all their windows were closed"), Tone::Faint);
+    }
     if pipeline.dead_letters > 0 {
         let dead = format!(
             "{}: splashctl dead-letters ls --pipeline {}",
@@ -266,6 +270,7 @@ syslog  waiting      0 B     0 B     0      0 B             0     0
             gap_bytes: 77,
             vanished_files: 2,
             untimed_records: 3,
+            late_rows: 1201,
             dropped_records: 1500,
             last_dropped: Some("2026-01-31T12:08:00.5Z".to_owned()),
             dead_letters: 1,
@@ -293,6 +298,7 @@ audit  parked   0 B     0 B  1,200  87.9 KiB             0     1
     2 files deleted before it was known what was last written: the log names them
     1,500 records dropped because the buffer was full (when_full), the last 1 min ago
     no time can be read in 3 records: the log has an example
+    1,201 rows came after all their windows were closed
     1 dead letter: splashctl dead-letters ls --pipeline audit
 web    full     0 B     0 B      0       0 B             0     0
     the buffer of 1.0 GiB is used up

@@ -24,6 +24,7 @@
 //! | `sink.delete-strategy` | only `DELETE_ROW_ON_PK` |
 //! | `sink.bulk-flush.update.doc_as_upsert`, `sink.parallelism` | no effect |
 //! | `datasource` | a connection of `datasources.toml`, in place of hosts, username, password |
+//! | `sink.late-rows.index` | own: see `index.rs` |
 
 use std::time::Duration;
 
@@ -69,6 +70,7 @@ pub(super) const KEYS: &[&str] = &[
     "sink.bulk-flush.update.doc_as_upsert",
     "sink.parallelism",
     "datasource",
+    index::LATE,
 ];
 
 pub(super) fn read(

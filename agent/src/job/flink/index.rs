@@ -1,15 +1,21 @@
 //! Index names of the current dialect: `logs`, `logs-{service}`, `logs-{ts|yyyy-MM-dd}`, `logs-{now()|yyyy-MM-dd}`.
 //! One part is dynamic at most, as in Flink; a name begins with literal text, so that no row can choose an index
 //! outside of it.
+//!
+//! `sink.late-rows.index` is a name of that form for both dialects: rows that come too late for all windows of what is
+//! inserted go there, as they were read. Its `{…}` may hold `window_start`, `window_end`, `watermark`, `now()`.
 
 use super::super::index::check_name;
 use super::options::Options;
 use super::sinks::{Surroundings, column};
-use crate::plan::{RowIndex, RowIndexPart};
+use crate::plan::{RowIndex, RowIndexPart, late_columns};
 use crate::record::Type;
 
 /// Letters of Java's patterns that an index can have.
 const LETTERS: &str = "yuYMLdDHhKkmsSaEQqwW";
+
+/// The option that says where late rows go.
+pub(super) const LATE: &str = "sink.late-rows.index";
 
 pub(super) fn fallback_of(prefix: &str) -> String {
     let separator = if prefix.ends_with(char::is_alphanumeric) { "-" } else { "" };
@@ -26,7 +32,7 @@ pub(super) fn read(
         return None;
     }
     let (text, at) = options.text("index")?;
-    match parse(options, around, columns, &text) {
+    match parse(|inside| dynamic(options, around, columns, inside), &text) {
         Ok(index) => Some(index),
         Err(message) => {
             options.report.at(&at, "index", format!("index: {message}"));
@@ -35,12 +41,36 @@ pub(super) fn read(
     }
 }
 
-fn parse(
-    options: &Options<'_, '_>,
-    around: &Surroundings<'_>,
-    columns: &[(String, Type)],
-    text: &str,
-) -> Result<RowIndex, String> {
+/// Where late rows go, if anywhere.
+pub(super) fn read_late(options: &mut Options<'_, '_>, around: &Surroundings<'_>) -> Option<RowIndex> {
+    let (text, at) = options.text(LATE)?;
+    let found = match &around.taken {
+        _ if !around.windows => {
+            Err("nothing comes late here: what is inserted has no windows (TUMBLE, HOP, SESSION, CUMULATE) that close"
+                .to_owned())
+        }
+        Some(column) => {
+            Err(format!("{column} is the name of a field of its documents; rename that column of the source table"))
+        }
+        None => {
+            let late = Surroundings { taken: None, append: true, ..*around };
+            parse(|inside| dynamic(options, &late, &late_columns(), inside), &text)
+        }
+    };
+    let same = |name: &str| options.get("index").is_some_and(|index| index.value.text == name);
+    let message = match found {
+        Ok(RowIndex::Literal(name)) if same(&name) => {
+            format!("{name} is the index of the results; late rows need one of their own")
+        }
+        Ok(index) => return Some(index),
+        Err(message) => message,
+    };
+    options.report.at(&at, LATE, format!("{LATE}: {message}"));
+    None
+}
+
+/// `dynamic` reads what stands in `{…}`.
+fn parse(dynamic: impl Fn(&str) -> Result<RowIndexPart, String>, text: &str) -> Result<RowIndex, String> {
     let wrong = |name: &str| check_name(name).map_err(|e| format!("the name {e}"));
     let Some((prefix, rest)) = text.split_once('{') else {
         wrong(text)?;
@@ -57,7 +87,7 @@ fn parse(
     }
     wrong(prefix)?;
     wrong(&format!("{prefix}x{tail}"))?;
-    let part = dynamic(options, around, columns, inside)?;
+    let part = dynamic(inside)?;
     let mut parts = vec![RowIndexPart::Literal(prefix.to_owned()), part];
     if !tail.is_empty() {
         parts.push(RowIndexPart::Literal(tail.to_owned()));
@@ -93,7 +123,10 @@ fn dynamic(
         let names = columns.iter().map(|(name, _)| name.as_str());
         let meant = super::super::nearest::nearest(field, names)
             .map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
-        return Err(format!("{field} is no column of this table{meant}"));
+        let late = columns == late_columns().as_slice();
+        let wrong =
+            if late { "none of window_start, window_end, watermark and now()" } else { "no column of this table" };
+        return Err(format!("{field} is {wrong}{meant}"));
     };
     let ty = columns.get(number).map_or(&Type::Null, |(_, ty)| ty);
     let is_time = matches!(ty, Type::Timestamp(_) | Type::TimestampLtz(_) | Type::Date | Type::Time(_));

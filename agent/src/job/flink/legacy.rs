@@ -14,6 +14,7 @@
 //! | `ignoreWriteError` | no effect: what Elasticsearch refuses becomes a dead letter, others flow |
 //! | `compression` | `true`; bodies are always gzip |
 //! | `datasource` | a connection of `datasources.toml`, in place of endPoint, accessId, accessKey |
+//! | `sink.late-rows.index` | own: see `index.rs` |
 //! | `discovery` | only `false` |
 //! | `settings`, `mapping` | refused: they belong in an index template |
 
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use super::super::index::check_name;
 use super::super::native::SECOND;
-use super::index::fallback_of;
+use super::index::{self, fallback_of};
 use super::options::Options;
 use super::sinks::{Sink, Surroundings, column, connection};
 use crate::plan::{BulkPlan, RowIndex, RowIndexPart, UpdateMode};
@@ -45,6 +46,7 @@ pub(super) const KEYS: &[&str] = &[
     "indexField",
     "indexInterval",
     "datasource",
+    index::LATE,
 ];
 const REFUSED: &[(&str, &str)] = &[
     ("settings", "put the settings into an index template of the cluster"),

@@ -4,7 +4,7 @@ use super::super::Datasources;
 use super::super::connection::{Connection, check_url};
 use super::super::nearest::nearest;
 use super::options::Options;
-use super::{connector, legacy};
+use super::{connector, index, legacy};
 use crate::plan::{
     Auth, BootstrapPlan, BulkPlan, ElasticsearchPlan, IndexPlan, RowIndex, RowsPlan, SinkPlan, SinkTarget, TlsPlan,
     UpdateMode,
@@ -19,6 +19,10 @@ pub(super) struct Surroundings<'s> {
     pub(super) zone: &'s jiff::tz::TimeZone,
     /// Rows come once and stay.
     pub(super) append: bool,
+    /// What is inserted is computed with windows, for which a row can come too late.
+    pub(super) windows: bool,
+    /// A source of such rows has this column, whose name documents of late rows need.
+    pub(super) taken: Option<String>,
 }
 
 /// What the two dialects say of rows and requests.
@@ -38,12 +42,15 @@ pub(super) fn read(mut options: Options<'_, '_>, around: &Surroundings<'_>) -> O
     let (kind, name) = options.kind()?;
     let columns = columns(&mut options, kind.starts_with("elasticsearch"));
     let table = options.table.name.text.clone();
+    let late = kind.starts_with("elasticsearch").then(|| index::read_late(&mut options, around)).flatten();
     match kind.as_str() {
         "print" | "blackhole" => {
             let why = "rows are printed as they are";
-            options.check_keys(&[&["sink.parallelism"]], &[("print-identifier", why), ("standard-error", why)]);
+            let no_index = "late rows need an index, and there is none";
+            let refused = [("print-identifier", why), ("standard-error", why), (index::LATE, no_index)];
+            options.check_keys(&[&["sink.parallelism"]], &refused);
             let target = if kind == "print" { SinkTarget::Print } else { SinkTarget::Blackhole };
-            Some(SinkPlan { name: table, table: 0, target, rows: plain_rows(&options, columns) })
+            Some(SinkPlan { name: table, table: 0, target, rows: plain_rows(&options, columns), late })
         }
         "elasticsearch" | "elasticsearch-6" | "elasticsearch-7" | "elasticsearch-8" => {
             let sink = if options.has("connector") {
@@ -51,7 +58,7 @@ pub(super) fn read(mut options: Options<'_, '_>, around: &Surroundings<'_>) -> O
             } else {
                 legacy::read(&mut options, around, &columns)
             };
-            elasticsearch(&options, table, columns, sink)
+            elasticsearch(&options, table, columns, sink, late)
         }
         _ => {
             refuse_kind(&mut options, &kind, &name);
@@ -143,6 +150,7 @@ fn elasticsearch(
     name: String,
     columns: Vec<(String, Type)>,
     sink: Sink,
+    late: Option<RowIndex>,
 ) -> Option<SinkPlan> {
     let Connection { endpoints, auth, tls, proxy, headers } = sink.connection?;
     let index = sink.index?;
@@ -174,7 +182,7 @@ fn elasticsearch(
         park_for: None,
         bootstrap: BootstrapPlan::default(),
     };
-    Some(SinkPlan { name, table: 0, target: SinkTarget::Elasticsearch(Box::new(plan)), rows })
+    Some(SinkPlan { name, table: 0, target: SinkTarget::Elasticsearch(Box::new(plan)), rows, late })
 }
 
 /// The connection: `datasource`, else what the keys say, each by its name in the dialect.

@@ -130,7 +130,10 @@ impl Plan {
     }
 
     pub(super) fn run(&self) -> Run {
-        let program = self.program();
+        self.run_of(self.program())
+    }
+
+    pub(super) fn run_of(&self, program: Arc<Program>) -> Run {
         Run { engine: Engine::new(program.clone()).unwrap(), program, steps: 0, blobs: Vec::new(), types: self.types() }
     }
 

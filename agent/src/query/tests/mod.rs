@@ -3,6 +3,7 @@
 mod basics;
 mod behaviour;
 mod build;
+mod late;
 mod random;
 mod reference;
 mod scripts;

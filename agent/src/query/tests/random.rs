@@ -240,6 +240,7 @@ fn results_are_the_naive_engines_however_the_input_is_cut_and_restarted() {
         let got: Vec<Vec<Value>> = changes.iter().map(|(_, row)| row.clone()).collect();
         assert_same(&got, &reference.fired, seed);
         assert_eq!(late, reference.late, "late rows, seed {seed}");
+        assert_eq!(engine.engine.late_rows(), reference.late, "late rows over restarts, seed {seed}");
         assert_eq!(engine.engine.groups(), 0, "seed {seed}");
         let (again, _, _) = run(&case, &mut Random(seed * 2));
         assert_eq!(format!("{changes:?}"), format!("{again:?}"), "two ways to cut, seed {seed}");

@@ -66,11 +66,10 @@ impl<'a> Reference<'a> {
         }
         let mut found = Vec::new();
         spans(window, time, &mut found);
+        // A row is late where none of its windows takes it.
+        found.retain(|span| span.1 - 1000 > self.watermark);
+        self.late += u64::from(found.is_empty());
         for span in found {
-            if span.1 - 1000 <= self.watermark {
-                self.late += 1;
-                continue;
-            }
             let (_, open) = self.open.entry((span, named.clone())).or_insert_with(|| (key.clone(), Window::default()));
             open.rows.push(row.to_vec());
         }

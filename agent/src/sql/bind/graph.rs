@@ -57,7 +57,7 @@ impl Graph {
             if used.insert(node)
                 && let Some(node) = self.nodes.get(node)
             {
-                open.extend(inputs(&node.kind));
+                open.extend(node.kind.inputs());
             }
         }
         used
@@ -196,20 +196,5 @@ impl Graph {
             }
             _ => false,
         }
-    }
-}
-
-/// The nodes that a node reads.
-pub(super) fn inputs(kind: &NodeKind) -> Vec<usize> {
-    match kind {
-        NodeKind::Scan(_) => Vec::new(),
-        NodeKind::Union { inputs } => inputs.clone(),
-        NodeKind::Watermark { input, .. }
-        | NodeKind::Filter { input, .. }
-        | NodeKind::Project { input, .. }
-        | NodeKind::Unnest { input, .. }
-        | NodeKind::Window { input, .. }
-        | NodeKind::Aggregate(Aggregate { input, .. })
-        | NodeKind::First(First { input, .. }) => vec![*input],
     }
 }

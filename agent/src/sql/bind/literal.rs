@@ -57,7 +57,9 @@ impl Binder<'_> {
         let fraction = written.rsplit_once('.').map_or(0, |(_, digits)| digits.len().min(6)) as u8;
         let bound = match &literal.data_type {
             DataType::Date => date(&written).map(|days| constant(Value::Int(days), Type::Date)),
-            DataType::Time(..) => time(&written).map(|micros| constant(Value::Int(micros), Type::Time(fraction))),
+            DataType::Time(..) => {
+                time_of_day(&written).map(|micros| constant(Value::Int(micros), Type::Time(fraction)))
+            }
             DataType::Timestamp(..) => {
                 timestamp(&written).map(|micros| constant(Value::Int(micros), Type::Timestamp(fraction)))
             }
@@ -124,6 +126,13 @@ fn time(text: &str) -> Option<i64> {
     let time: jiff::civil::Time = text.trim().parse().ok()?;
     let nanos = time.since(jiff::civil::Time::midnight()).ok()?.total(jiff::Unit::Microsecond).ok()?;
     Some(nanos as i64)
+}
+
+/// As Flink has it in a TIME literal (and in no TIMESTAMP): one digit is enough for the hour.
+fn time_of_day(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let one_digit = text.find(':') == Some(1) && text.starts_with(|c: char| c.is_ascii_digit());
+    time(&if one_digit { format!("0{text}") } else { text.to_owned() })
 }
 
 fn timestamp(text: &str) -> Option<i64> {
@@ -196,4 +205,18 @@ fn whole(digits: &str) -> Option<i64> {
 fn millionths(fraction: &str) -> Option<i64> {
     let padded: String = fraction.chars().chain("000000".chars()).take(6).collect();
     whole(&padded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_may_have_one_digit_in_a_time_literal() {
+        assert_eq!(time_of_day("9:05:00"), time("09:05:00"));
+        assert_eq!(time_of_day(" 23:05:00.5 "), time("23:05:00.5"));
+        for wrong in [":05:00", "x:05:00", "123:05:00", "25:00:00"] {
+            assert_eq!(time_of_day(wrong), None, "{wrong}");
+        }
+    }
 }

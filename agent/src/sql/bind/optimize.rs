@@ -7,7 +7,7 @@ use crate::record::Type;
 use crate::sql::expr::{Expr, ExprKind};
 use crate::sql::plan::{Aggregate, First, Node, NodeKind, Output, Scan};
 
-use super::graph::{Graph, inputs};
+use super::graph::Graph;
 use super::{prune, rewrite};
 
 /// A node, and whether a window above it waits for the watermark.
@@ -42,7 +42,7 @@ fn simplify(graph: &Graph, mut outputs: Vec<Output>, notes: &mut Vec<String>) ->
             let Some(node) = graph.nodes.get(number).filter(|_| readers.contains_key(&(number, timed))) else {
                 continue;
             };
-            for input in inputs(&node.kind) {
+            for input in node.kind.inputs() {
                 *readers.entry((input, timed || is_windowed(&node.kind))).or_default() += 1;
             }
         }

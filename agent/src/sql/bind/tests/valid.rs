@@ -9,7 +9,7 @@ use crate::sql::plan::{Aggregate, Changelog, Field, First, Node, NodeKind, Query
 /// Panics with what is wrong.
 pub(super) fn check(query: &Query) {
     for (number, node) in query.nodes.iter().enumerate() {
-        for input in crate::sql::bind::graph::inputs(&node.kind) {
+        for input in node.kind.inputs() {
             assert!(input < number, "node {number} reads {input}");
         }
         if let Changelog::Upsert(keys) = &node.changes {
@@ -17,7 +17,7 @@ pub(super) fn check(query: &Query) {
         }
         check_node(query, node);
     }
-    let used: Vec<usize> = query.nodes.iter().flat_map(|node| crate::sql::bind::graph::inputs(&node.kind)).collect();
+    let used: Vec<usize> = query.nodes.iter().flat_map(|node| node.kind.inputs()).collect();
     for number in 0..query.nodes.len() {
         assert!(
             used.contains(&number) || query.outputs.iter().any(|output| output.input == number),

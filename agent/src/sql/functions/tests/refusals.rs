@@ -43,6 +43,8 @@ fn letters_of_time_patterns_that_are_not_known_are_refused_by_name() {
     let said = refused("DATE_FORMAT(TIMESTAMP '2020-01-01 00:00:00', 'yyyy-bb')");
     assert!(said.contains("bb"), "{said}");
     assert!(refused("JSON_VALUE('{}', '$..a')").contains("not supported"));
+    let said = refused("JSON_QUERY('{}', '$.a[?(@.b == \"]\")].c')");
+    assert!(said.contains("has a filter, which is not supported"), "{said}");
     assert!(refused("EXTRACT(MOON FROM DATE '2020-01-01')").contains("MOON"));
 }
 
