@@ -59,6 +59,19 @@ pub(crate) enum Command {
     },
     /// The agent's counters in Prometheus form
     Metrics,
+    /// What the agent runs with
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// The service's settings and those of each job, with what holds by default; secrets are stars
+    Show {
+        /// Only this job
+        #[arg(value_name = "JOB")]
+        job: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -229,6 +242,8 @@ mod tests {
                 "positions reset web --to beginning --fill --socket s",
                 "Positions(Reset(Resetting { job: \"web\", to: \"beginning\", fill: true, overwrite: false, again: false, yes: false })) \"s\"",
             ),
+            ("config show --socket s", "Config(Show { job: None }) \"s\""),
+            ("config show web --socket s", "Config(Show { job: Some(\"web\") }) \"s\""),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
             (

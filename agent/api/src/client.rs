@@ -17,7 +17,7 @@ use crate::types::{
     Changed, Chosen, ConnectionTest, Connections, DeadLetter, Flushed, PipelinePositions, Refusal, Reloaded, Reset,
     ResetSources, Selection, Status, Steered, Which,
 };
-use crate::{ShortPath, query, who_may};
+use crate::{Configuration, ShortPath, query, who_may};
 
 /// The agent answers at once except to these: dead letters are written, a flush waits for Elasticsearch. Longer
 /// than the agent's own deadlines, so that its explanation is heard.
@@ -93,6 +93,12 @@ impl Client {
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let body = self.ask(Method::GET, "/metrics", Bytes::new()).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// What the agent runs with: of one job, or of all with the service.
+    pub async fn configuration(&self, job: Option<&str>) -> Result<Configuration, ClientError> {
+        let pairs: Vec<(&str, &str)> = job.map(|id| ("pipeline", id)).into_iter().collect();
+        self.get("/config", &pairs).await
     }
 
     /// Of one pipeline, or of all.

@@ -11,7 +11,7 @@ use super::progress::ProgressLine;
 use super::{Exit, STOP_WITHIN, matches, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
-use crate::job::{Datasources, Problems, Vars};
+use crate::job::{Datasources, Files, Problems, Vars};
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
@@ -66,12 +66,12 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
             return Exit::Failed;
         }
     };
-    let exit = runtime.block_on(foreground(settings, jobs));
+    let exit = runtime.block_on(foreground(settings, jobs, config::files_of_jobs(files)));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
 
-async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
+async fn foreground(settings: Settings, jobs: Vec<JobPlan>, files: Files) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -84,6 +84,7 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
     };
+    agent.configured(files);
     let (stop_control, stopped) = tokio::sync::watch::channel(false);
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         tracing::warn!(%error, "no control socket: splashctl can't reach this agent");

@@ -86,6 +86,7 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
         (&Method::GET, "/healthz") => healthz(agent),
         (&Method::GET, "/metrics") => metrics(agent),
         (&Method::GET, "/positions") => positions(agent, &query),
+        (&Method::GET, "/config") => json(&agent.configuration(query.get("pipeline")).map_err(no)?),
         (&Method::GET, "/dead-letters") => dead_letters(agent, &query).await,
         (&Method::POST, "/dead-letters/replay") => {
             let (pipeline, numbers) = selection(agent, request).await?;
@@ -229,7 +230,7 @@ fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
 }
 
 fn unknown(method: &Method, path: &str) -> Refused {
-    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters"];
+    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters", "/config"];
     const POST: &[&str] = &[
         "/flush",
         "/pause",

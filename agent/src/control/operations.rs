@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered,
+    Configuration, Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered,
 };
 
 use crate::pipeline::Agent;
@@ -11,6 +11,8 @@ use crate::pipeline::Agent;
 pub(super) trait Operations: Send + Sync + 'static {
     fn status(&self) -> Status;
     fn metrics_text(&self) -> String;
+    /// What it runs with, of one job or of all.
+    fn configuration(&self, job: Option<&str>) -> Result<Configuration, String>;
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
     /// `paused`: nothing more is read; else it goes on.
     fn pause(&self, pipeline: Option<&str>, paused: bool) -> Result<Steered, String>;
@@ -48,6 +50,10 @@ impl Operations for Agent {
 
     fn metrics_text(&self) -> String {
         Agent::metrics_text(self)
+    }
+
+    fn configuration(&self, job: Option<&str>) -> Result<Configuration, String> {
+        Agent::configuration(self, job)
     }
 
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {

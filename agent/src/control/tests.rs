@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus,
-    Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
+    Client, ClientError, Configuration, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions,
+    PipelineStatus, Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -30,6 +30,9 @@ impl Operations for StandIn {
     }
     fn metrics_text(&self) -> String {
         "# EOF\n".to_owned()
+    }
+    fn configuration(&self, job: Option<&str>) -> Result<Configuration, String> {
+        Err(format!("no job {job:?}"))
     }
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {
         let position = Position { path: "/var/log/a b.log".to_owned(), offset: 7, ..Position::default() };

@@ -9,6 +9,7 @@ mod allowance;
 mod arrivals;
 mod build;
 mod codec;
+mod configuration;
 mod connections;
 mod deliver;
 mod gathered;

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod ask;
+mod config;
 mod dead_letters;
 mod flush;
 mod metrics;
@@ -14,7 +15,7 @@ mod top;
 
 use splashdam_api::Client;
 
-use crate::args::{Command, Positions};
+use crate::args::{Command, Config, Positions};
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -30,6 +31,7 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Top => top::run(client, output).await,
         Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,
         Command::Resume(jobs) => pause::run(jobs.pipeline.as_deref(), false, client, output).await,
+        Command::Config(Config::Show { job }) => config::run(job.as_deref(), client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }
