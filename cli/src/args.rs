@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Which};
+use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Search, Which};
 
 /// Asks and tells a running Splashdam agent
 #[derive(Debug, Parser)]
@@ -11,7 +11,7 @@ use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Which};
     name = "splashctl",
     version = splashdam_api::VERSION,
     after_help = "Exit codes: 0 done, 1 the agent said no, 2 wrong command line, 3 no agent reached,\n\
-                  4 still owed after a flush, 5 not confirmed, 6 not connectable."
+                  4 still owed after a flush, 5 not confirmed, 6 not connectable, 7 the doctor found something bad."
 )]
 pub(crate) struct Args {
     /// The agent's control socket [default: /run/splashdam/control.sock]
@@ -59,9 +59,42 @@ pub(crate) enum Command {
     },
     /// The agent's counters in Prometheus form
     Metrics,
+    /// Let the agent look at machine, paths, connections, cluster and index: what is wrong, and what to do next
+    Doctor,
+    /// Documents that have arrived, by a connection of the agent's
+    Search(Searching),
+    /// One archive for who is to find out what is wrong, without secrets and documents
+    SupportBundle {
+        /// Where to; never over a file that is there [default: splashdam-support-TIME.tar.gz]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
     /// What the agent runs with
     #[command(subcommand)]
     Config(Config),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Searching {
+    /// An index, several with commas, or a pattern: logs-*
+    #[arg(value_name = "INDEX")]
+    index: String,
+    /// A Lucene query string, for example 'message:error AND host.name:web1'; '*' is all
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    query: String,
+    /// Whose connection [default: the only one, or that of the job which writes to INDEX]
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// At most so many documents
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+impl Searching {
+    pub(crate) fn search(&self) -> Search {
+        let Searching { index, query, job, limit } = self;
+        Search { index: index.clone(), query: query.clone(), limit: *limit, job: job.clone() }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -242,6 +275,12 @@ mod tests {
                 "positions reset web --to beginning --fill --socket s",
                 "Positions(Reset(Resetting { job: \"web\", to: \"beginning\", fill: true, overwrite: false, again: false, yes: false })) \"s\"",
             ),
+            ("doctor --socket s", "Doctor \"s\""),
+            (
+                "search logs-* -x --limit 3 --socket s",
+                "Search(Searching { index: \"logs-*\", query: \"-x\", job: None, limit: 3 }) \"s\"",
+            ),
+            ("support-bundle --to x --socket s", "SupportBundle { to: Some(\"x\") } \"s\""),
             ("config show --socket s", "Config(Show { job: None }) \"s\""),
             ("config show web --socket s", "Config(Show { job: Some(\"web\") }) \"s\""),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),

@@ -17,7 +17,7 @@ use crate::types::{
     Changed, Chosen, ConnectionTest, Connections, DeadLetter, Flushed, PipelinePositions, Refusal, Reloaded, Reset,
     ResetSources, Selection, Status, Steered, Which,
 };
-use crate::{Configuration, ShortPath, query, who_may};
+use crate::{Configuration, Diagnosis, Found, Search, ShortPath, query, who_may};
 
 /// The agent answers at once except to these: dead letters are written, a flush waits for Elasticsearch. Longer
 /// than the agent's own deadlines, so that its explanation is heard.
@@ -155,6 +155,21 @@ impl Client {
     /// Lets a job read again, or shows what that would be.
     pub async fn reset_positions(&self, reset: &Reset) -> Result<ResetSources, ClientError> {
         self.post("/positions/reset", reset).await
+    }
+
+    /// Lets the agent look at everything around it.
+    pub async fn doctor(&self) -> Result<Diagnosis, ClientError> {
+        self.post("/doctor", &serde_json::json!({})).await
+    }
+
+    /// Looks for documents that have arrived.
+    pub async fn search(&self, search: &Search) -> Result<Found, ClientError> {
+        self.post("/search", search).await
+    }
+
+    /// A gzipped tar archive for who is to find out what is wrong; no secret and no document is in it.
+    pub async fn support_bundle(&self) -> Result<Vec<u8>, ClientError> {
+        Ok(self.ask(Method::POST, "/support-bundle", Bytes::from_static(b"{}")).await?.to_vec())
     }
 
     /// Tries what a job, or a connection of `datasources.toml`, connects to.

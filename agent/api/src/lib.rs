@@ -2,7 +2,8 @@
 //!
 //! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
 //! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`, `/config`; `POST /flush`, `/pause`, `/resume`, `/reload`,
-//! `/dead-letters/replay`, `/dead-letters/drop`, `/positions/reset`, `/test-connection`. A refusal is a [`Refusal`]
+//! `/dead-letters/replay`, `/dead-letters/drop`, `/positions/reset`, `/test-connection`, `/doctor`, `/search`,
+//! `/support-bundle` (a gzipped tar archive). A refusal is a [`Refusal`]
 //! with a status of 400 or more.
 //!
 //! Promises: a field that one side does not know is passed over and a field that it misses has its default, so
@@ -11,7 +12,9 @@
 
 mod client;
 mod config;
+mod doctor;
 mod query;
+mod search;
 mod socket;
 mod types;
 mod who_may;
@@ -19,13 +22,17 @@ pub mod words;
 
 pub use client::{Client, ClientError};
 pub use config::{Configuration, FileSettings, JobConfiguration, MASK, Setting};
+pub use doctor::{Check, Diagnosis, Verdict};
 pub use query::{encode as encode_query, parse as parse_query};
+pub use search::{Found, Search};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use types::{
     Changed, Chosen, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flushed, FlushedPipeline, Health,
     ParkedLane, PipelinePositions, PipelineStatus, Position, Refusal, Reloaded, Reset, ResetHow, ResetSource,
     ResetSources, ResetTo, Selection, ShardStatus, State, Status, Steered, Which,
 };
+
+pub use who_may::{group_name, user_name};
 
 /// What `--version` says: the version; in a packaged build also its commit and target.
 pub const VERSION: &str = match option_env!("SPLASHDAM_BUILD") {

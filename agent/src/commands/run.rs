@@ -8,13 +8,14 @@ use std::time::Duration;
 use splashdam_api::words::{bytes, count, plural};
 
 use super::progress::ProgressLine;
-use super::{Exit, STOP_WITHIN, matches, summary};
+use super::{Exit, STOP_WITHIN, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
 use crate::job::{Datasources, Files, Problems, Vars};
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
+use crate::source::file::matches;
 use crate::store::StoreError;
 
 /// How often the end of bounded sources is looked for, and that of the others, which only fail.

@@ -3,7 +3,8 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Configuration, Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered,
+    Configuration, Connections, DeadLetter, Diagnosis, Flushed, Found, PipelinePositions, Reloaded, Reset,
+    ResetSources, Search, Status, Steered,
 };
 
 use crate::pipeline::Agent;
@@ -22,6 +23,10 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn reset_positions(&self, reset: &Reset) -> impl Future<Output = Result<ResetSources, String>> + Send;
     /// Of a job or a named connection.
     fn test_connection(&self, name: &str) -> impl Future<Output = Result<Connections, String>> + Send;
+    /// What is around the agent, looked at.
+    fn doctor(&self) -> impl Future<Output = Result<Diagnosis, String>> + Send;
+    /// Documents that have arrived.
+    fn search(&self, search: &Search) -> impl Future<Output = Result<Found, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -78,6 +83,14 @@ impl Operations for Agent {
 
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Agent::test_connection(self, name).await
+    }
+
+    async fn doctor(&self) -> Result<Diagnosis, String> {
+        Agent::doctor(self).await
+    }
+
+    async fn search(&self, search: &Search) -> Result<Found, String> {
+        Agent::search(self, search).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, Configuration, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions,
-    PipelineStatus, Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
+    Client, ClientError, Configuration, Connections, DeadLetter, Diagnosis, Flushed, FlushedPipeline, Found, Health,
+    PipelinePositions, PipelineStatus, Position, Reloaded, Reset, ResetSources, Search, State, Status, Steered, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -54,6 +54,12 @@ impl Operations for StandIn {
     }
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Err(format!("there is no job and no datasource \"{name}\" here"))
+    }
+    async fn doctor(&self) -> Result<Diagnosis, String> {
+        Err("the doctor is here already".to_owned())
+    }
+    async fn search(&self, search: &Search) -> Result<Found, String> {
+        Ok(Found { job: search.query.clone(), total: u64::from(search.limit), ..Found::default() })
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 
 use super::connection::{self, Material};
@@ -29,6 +29,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    /// When it was sent, by the server's clock, where it says so.
+    pub(crate) date: Option<String>,
     /// Decompressed. Empty if it was longer than anything that can be an answer.
     pub(crate) body: Vec<u8>,
 }
@@ -251,7 +253,7 @@ async fn exchange(builder: reqwest::RequestBuilder, items: u32) -> Result<Reply,
     let mut response = builder.send().await?;
     let status = response.status();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let retry_after = text(RETRY_AFTER);
+    let (retry_after, date) = (text(RETRY_AFTER), text(DATE));
     // Not asked for, but some gateways compress whatever they are asked.
     let gzipped = text(CONTENT_ENCODING).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
     let limit = ANSWER_BASE + ANSWER_PER_ITEM * items as usize;
@@ -267,7 +269,7 @@ async fn exchange(builder: reqwest::RequestBuilder, items: u32) -> Result<Reply,
     if gzipped {
         body = gzip::decompress(&body, limit as u64).unwrap_or_default();
     }
-    Ok(Reply { status: StatusCode::as_u16(&status), retry_after, body })
+    Ok(Reply { status: StatusCode::as_u16(&status), retry_after, date, body })
 }
 
 fn failure(error: reqwest::Error, base: &str, timeout: Duration) -> Failure {

@@ -3,13 +3,16 @@
 mod ask;
 mod config;
 mod dead_letters;
+mod doctor;
 mod flush;
 mod metrics;
 mod pause;
 mod positions;
 mod reload;
 mod reset;
+mod search;
 mod status;
+mod support_bundle;
 mod test_connection;
 mod top;
 
@@ -31,6 +34,9 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Top => top::run(client, output).await,
         Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,
         Command::Resume(jobs) => pause::run(jobs.pipeline.as_deref(), false, client, output).await,
+        Command::Doctor => doctor::run(client, output).await,
+        Command::Search(asked) => search::run(&asked.search(), client, output).await,
+        Command::SupportBundle { to } => support_bundle::run(to.as_deref(), client, output).await,
         Command::Config(Config::Show { job }) => config::run(job.as_deref(), client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
