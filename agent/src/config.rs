@@ -217,7 +217,10 @@ pub(crate) fn files_of(path: &Path, config: &Config) -> Files {
 /// The same of job files that are named one by one.
 pub(crate) fn files_of_jobs(jobs: &[PathBuf]) -> Files {
     let beside: BTreeSet<PathBuf> = jobs.iter().map(|file| Datasources::beside(file)).collect();
-    let read = |file: &PathBuf| Written::of(file, &job::read_file(file).ok()?);
+    let read = |file: &PathBuf| {
+        let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        Written::of(&whole, &job::read_file(file).ok()?)
+    };
     Files {
         service: None,
         jobs: jobs.iter().filter_map(read).collect(),

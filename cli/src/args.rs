@@ -108,12 +108,13 @@ pub(crate) enum Config {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub(crate) struct OneOrAll {
     /// The job
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "JOB", group = "which")]
     pub(crate) pipeline: Option<String>,
     /// All jobs
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub(crate) all: bool,
 }
 
@@ -195,12 +196,13 @@ pub(crate) enum DeadLetters {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub(crate) struct Chosen {
     /// Their numbers, as `ls` prints them
-    #[arg(value_name = "N", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "N", group = "which")]
     pub(crate) numbers: Vec<u64>,
     /// All of the job
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub(crate) all: bool,
     /// The job; can be left out where there is one
     #[arg(long, value_name = "JOB")]
@@ -222,23 +224,30 @@ impl Args {
         }
     }
 
-    /// What to try when nobody was found: where nobody was named, and where what is asked for outlives the agent.
+    /// What to do when nobody was found: how to start it or where else to look, and where what is asked for is to be
+    /// had without an agent.
     pub(crate) fn hints(&self) -> Vec<String> {
-        let mut hints = Vec::new();
-        if self.socket.is_none() && self.data_dir.is_none() {
-            let hint =
-                "An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start.";
-            hints.push(hint.to_owned());
-        }
+        let mut hints = vec![match (&self.data_dir, &self.socket) {
+            (Some(folder), _) => format!("Start it with `splashdam run JOB --data-dir {}`.", folder.display()),
+            (None, Some(_)) => "The service's socket is `control_socket` in its splashdam.toml; that of a `splashdam run` \
+                 lies in its data directory (--data-dir DIR)."
+                .to_owned(),
+            (None, None) => "Start the service with `systemctl start splashdam` (`systemctl status splashdam` says why it does \
+                 not run). An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start."
+                .to_owned(),
+        }];
         if matches!(self.command, Command::DeadLetters(_)) {
-            let run = match &self.data_dir {
-                Some(folder) => format!("`splashdam run JOB --data-dir {}`", folder.display()),
-                None => "`systemctl start splashdam`, or `splashdam run JOB --data-dir DIR`".to_owned(),
-            };
-            hints.push(format!(
-                "Dead letters are shown by the agent: they are kept in the data directory while it does not run. \
-                 Start it again ({run}) and ask while it runs."
-            ));
+            let kept =
+                "Dead letters are shown by the agent: they are kept in the data directory while it does not run.";
+            hints.push(kept.to_owned());
+        }
+        if matches!(self.command, Command::Config(_)) {
+            hints.push("Without an agent `splashdam check` reads the service's configuration and jobs.".to_owned());
+        }
+        if matches!(self.command, Command::SupportBundle { .. } | Command::Doctor) {
+            hints.push(
+                "Why it does not run is in its log: `journalctl -u splashdam`, and `splashdam check`.".to_owned(),
+            );
         }
         if matches!(self.command, Command::TestConnection { .. }) {
             hints.push("Without an agent `splashdam check --connect JOB` tries the connections of a job.".to_owned());
@@ -301,10 +310,11 @@ mod tests {
     #[test]
     fn who_asks_for_dead_letters_of_an_agent_that_is_gone_is_told_the_way() {
         let hints = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().hints().join("\n");
-        assert!(hints("splashctl dead-letters ls --data-dir /d").contains("`splashdam run JOB --data-dir /d`"));
+        assert!(hints("splashctl dead-letters ls --data-dir /d").contains("kept in the data directory"));
+        assert!(hints("splashctl status --data-dir /d").contains("`splashdam run JOB --data-dir /d`"));
         let service = hints("splashctl dead-letters show 1");
         assert!(service.contains("with --data-dir DIR") && service.contains("systemctl start"), "{service}");
-        assert_eq!(hints("splashctl status --data-dir /d"), "");
+        assert!(hints("splashctl status --socket /s").contains("`control_socket`"));
     }
 
     #[test]

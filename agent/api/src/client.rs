@@ -48,7 +48,9 @@ pub enum ClientError {
     Io { path: PathBuf, error: io::Error },
     #[error("the conversation over {path} broke off: {error}")]
     Http { path: PathBuf, error: Box<dyn std::error::Error + Send + Sync> },
-    #[error("no answer from {path} within {seconds} s")]
+    #[error(
+        "no answer from {path} within {seconds} s: the agent is there and stuck or very busy; its log says more, and `systemctl restart splashdam` loses nothing"
+    )]
     Silent { path: PathBuf, seconds: u64 },
     #[error("the answer to {what} can't be understood ({error}); is the agent of another version?")]
     Answer { what: String, error: serde_json::Error },

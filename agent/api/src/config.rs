@@ -81,9 +81,12 @@ impl Configuration {
     }
 }
 
+/// Sections as files have them; others come behind.
+const ORDER: [&str; 9] =
+    ["", "source", "source.tls", "decode", "sink", "sink.headers", "sink.tls", "sink.bulk", "buffer"];
+
 fn settings_in_words(settings: &[Setting], faint: &impl Fn(&str) -> String, into: &mut String) {
     let mut section = "";
-    // What stands in no section comes first; sections stay in the order in which they are met.
     let of = |setting: &Setting| setting.key.rsplit_once('.').map_or(String::new(), |(section, _)| section.to_owned());
     let mut names: Vec<String> = Vec::new();
     for name in settings.iter().map(of) {
@@ -91,7 +94,9 @@ fn settings_in_words(settings: &[Setting], faint: &impl Fn(&str) -> String, into
             names.push(name);
         }
     }
-    names.sort_by_key(|name| !name.is_empty());
+    // In the order in which data walks through them; what stands in no section, first.
+    let rank = |name: &String| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len());
+    names.sort_by_key(rank);
     for name in &names {
         if name != section {
             into.push_str(&format!("[{}]\n", plain(name)));

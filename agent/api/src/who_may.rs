@@ -10,6 +10,12 @@ pub(crate) fn describe(path: &Path) -> String {
         return "it can't be looked at".to_owned();
     };
     let (group, user) = (group_name(seen.gid()), user_name(seen.uid()));
+    if user == group && user != "root" {
+        // So it is with the service, whose group is there to be joined.
+        return format!(
+            "it is for user {user} and members of group {group}: run this with sudo, or join the group (sudo usermod -aG {group} $USER, then log in again)"
+        );
+    }
     format!("it is for user {user} and members of group {group}: run this as one of them, or with sudo")
 }
 

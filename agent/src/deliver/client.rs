@@ -211,17 +211,17 @@ impl Client {
         }
     }
 
-    async fn http(&self) -> Result<reqwest::Client, Failure> {
+    async fn pool(&self) -> Result<Pool, Failure> {
         loop {
             if let Some(pool) = &*self.pool.read().unwrap_or_else(PoisonError::into_inner) {
-                return Ok(pool.http.clone());
+                return Ok(pool.clone());
             }
             self.reload().await?;
         }
     }
 
     async fn send(&self, request: Request<'_>, body: Option<(Bytes, &'static str, bool)>) -> Result<Reply, Failure> {
-        let http = self.http().await?;
+        let Pool { http, material } = self.pool().await?;
         let next = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
         let Some((host, base)) = next else { return Err(Failure::Settings("no endpoint is set".to_owned())) };
         let mut builder =
@@ -232,7 +232,10 @@ impl Client {
                 builder = builder.header(CONTENT_ENCODING, "gzip");
             }
         }
-        let result = exchange(builder, request.items).await.map_err(|error| failure(error, &base, request.timeout));
+        let mut result = exchange(builder, request.items).await.map_err(|error| failure(error, &base, request.timeout));
+        if let Some(refused) = result.as_mut().ok().filter(|reply| !reply.is_success()) {
+            refused.body = material.masked(std::mem::take(&mut refused.body));
+        }
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Ok(reply) if !matches!(reply.status, 502..=504) => endpoints.worked(host),

@@ -79,15 +79,14 @@ impl Examiner {
         Examiner { client: Client::new(plan) }
     }
 
-    /// The cluster's clock in unix seconds: an HTTP `Date`, else what it says in `_cat/health` (whole seconds).
+    /// The cluster's clock in unix seconds: what it says in `_cat/health`, else an HTTP `Date`.
     pub(crate) async fn clock(&self) -> Option<i64> {
         let reply = self.client.ask("GET", "/_cat/health?h=epoch&format=json", None, 0).await.ok()?;
-        let dated = reply.date.as_deref().and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
-        if let Some(date) = dated {
-            return Some(date.timestamp().as_second());
-        }
-        let rows: Value = serde_json::from_slice(&reply.body).ok()?;
-        whole(rows.get(0)?.get("epoch")?).and_then(|seconds| i64::try_from(seconds).ok())
+        let rows: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let epoch = rows.pointer("/0/epoch").and_then(whole).and_then(|seconds| i64::try_from(seconds).ok());
+        // Elasticsearch itself sends no `Date`; what is before it does, and is asked where we may not ask the cluster.
+        let dated = || Some(jiff::fmt::rfc2822::parse(reply.date.as_deref()?).ok()?.timestamp().as_second());
+        epoch.or_else(dated)
     }
 
     pub(crate) async fn condition(&self) -> Condition {
@@ -121,14 +120,15 @@ impl Examiner {
         let Some(there) = there else { return Some(self.to_come(name).await.into_iter().collect()) };
         let settings = self.value(&format!("/{}/_settings?flat_settings=true", encoded(name)), LONG).await;
         let of = |index: &str| settings.as_ref().and_then(|all| all.get(index)?.get("settings"));
-        Some(there.iter().map(|(index, mapping)| state(index, mapping, of(index))).collect())
+        let mapped = there.iter().filter(|(_, answer)| answer.get("mappings").is_some());
+        Some(mapped.map(|(index, mapping)| state(index, mapping, of(index))).collect())
     }
 
     /// What an index of this name would be, where the cluster can say.
     async fn to_come(&self, name: &str) -> Option<IndexState> {
         let one = name.replace('*', "x");
         let path = format!("/_index_template/_simulate_index/{}", encoded(&one));
-        let reply = self.client.ask("POST", &path, Some(b"{}".to_vec()), LONG).await.ok()?;
+        let reply = self.client.ask("POST", &path, None, LONG).await.ok()?;
         let answer: Value = serde_json::from_slice(&reply.body).ok().filter(|_| reply.is_success())?;
         let template = answer.get("template")?;
         let named = template.get("mappings").is_some_and(|mappings| mappings.get("properties").is_some());
@@ -171,11 +171,13 @@ impl Examiner {
 /// Why, as the cluster says it; of a query that can't be read, the cause of it.
 fn refusal_of(reply: &Reply) -> String {
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let cause = body.pointer("/error/root_cause/0").or_else(|| body.get("error"));
-    match cause {
+    let causes = ["/error/failed_shards/0/reason", "/error/root_cause/0", "/error"];
+    let told = match causes.iter().find_map(|path| body.pointer(path)) {
         Some(cause) => refusal::read(&cause.to_string(), reply.status).1.to_string(),
         None => refusal::bare(reply.status, &reply.body).to_string(),
-    }
+    };
+    // A parser goes on with all that it had rather seen.
+    told.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Dotted names of all that is set, before all defaults.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::quantity::{show_duration, show_size};
+use super::quantity::{parse_size, show_duration, show_size};
 use crate::plan::{
     BufferPlan, BulkPlan, FilePlan, Format, IndexPlan, LinePlan, LongLines, Plan, SlsCheckpoint, SlsPlan, SourcePlan,
     Start, WhenFull,
@@ -54,6 +54,11 @@ pub(crate) fn of_buffer(buffer: &BufferPlan) -> [(&'static str, Value); 3] {
 /// A size as files have it.
 pub(crate) fn size(bytes: u64) -> Value {
     Value::from(show_size(bytes))
+}
+
+/// The bytes that a size in a file stands for.
+pub(crate) fn size_of(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| parse_size(value.as_str()?).ok())
 }
 
 fn of_files(plan: &FilePlan, into: &mut Vec<(&'static str, Value)>) {

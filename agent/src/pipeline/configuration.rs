@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use splashdam_api::{Configuration, FileSettings, JobConfiguration, Setting};
 
 use super::agent::Agent;
-use crate::job::{Files, Written, effective, of_buffer};
-use crate::plan::JobPlan;
+use crate::job::{Files, Written, effective, of_buffer, size_of};
+use crate::plan::{BufferPlan, JobPlan};
 
 /// The files behind what runs.
 #[derive(Default)]
@@ -76,9 +76,9 @@ fn of_job(plan: &JobPlan, files: &Files) -> JobConfiguration {
     let mut settings = merged(written, defaults);
     // The service may have given it less than it asks for.
     let [(key, share), ..] = of_buffer(plan.buffer());
+    let asked = written.get(key).map_or(Some(BufferPlan::default().max_bytes), size_of);
     if let Some(own) = settings.iter_mut().find(|setting| setting.key == key)
-        && own.value != share
-        && files.service.as_ref().is_some_and(|(service, _)| service.get("buffer.max_bytes").is_some())
+        && asked != Some(plan.buffer().max_bytes)
     {
         *own =
             Setting { key: key.to_owned(), value: share, from: Some("its share of the service's buffer".to_owned()) };
