@@ -17,15 +17,16 @@
 //! | **`[buffer]`** | | |
 //! | `max_bytes` | no limit but the jobs' | owed on disk by all jobs together; at least 16 MiB |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
 use toml_edit::Document;
 
 use crate::job::{
-    self, Datasources, Dialect, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, syntax_problem,
-    with_file,
+    self, Datasources, Dialect, Files, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, Written,
+    syntax_problem, with_file,
 };
 use crate::plan::{Durability, JobPlan};
 
@@ -106,6 +107,27 @@ impl Config {
         }
     }
 
+    /// The settings that hold where the file says nothing.
+    fn in_words(&self) -> Vec<(&'static str, Json)> {
+        let path = |path: &Path| Json::from(path.display().to_string());
+        let durability = match self.durability {
+            Durability::Group => "group",
+            Durability::Always => "always",
+            Durability::Os => "os",
+        };
+        let mut settings = vec![
+            ("data_dir", path(&self.data_dir)),
+            ("jobs_dir", path(&self.jobs_dir)),
+            ("datasources", path(&self.datasources)),
+            ("durability", Json::from(durability)),
+            ("control_socket", path(&self.control_socket)),
+            ("log_level", Json::from(self.log_level.as_str())),
+        ];
+        settings.extend(self.http_listen.map(|address| ("http_listen", Json::from(address.to_string()))));
+        settings.extend(self.buffer_max_bytes.map(|bytes| ("buffer.max_bytes", job::size_in_words(bytes))));
+        settings
+    }
+
     pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
         let (config, problems) = Config::examine(path, OWN_VIEW);
         problems.refuse_or(config)
@@ -179,6 +201,31 @@ fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<Stri
         format!("\"agent_id\" must be 1 to 64 of the letters A-Z a-z, digits and _ -, found {}", text.quoted());
     reader.refuse(text.at, "agent_id", message);
     None
+}
+
+/// The service's files as they are written, for who wants to see what runs. What can't be read is left out.
+pub(crate) fn files_of(path: &Path, config: &Config) -> Files {
+    let read = |file: &Path| Written::of(file, &job::read_file(file).ok()?);
+    let jobs = list_jobs(config).unwrap_or_default();
+    Files {
+        service: Some((read(path).unwrap_or_default(), config.in_words())),
+        jobs: jobs.iter().filter_map(|file| read(file)).collect(),
+        datasources: read(&config.datasources).into_iter().collect(),
+    }
+}
+
+/// The same of job files that are named one by one.
+pub(crate) fn files_of_jobs(jobs: &[PathBuf]) -> Files {
+    let beside: BTreeSet<PathBuf> = jobs.iter().map(|file| Datasources::beside(file)).collect();
+    let read = |file: &PathBuf| {
+        let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+        Written::of(&whole, &job::read_file(file).ok()?)
+    };
+    Files {
+        service: None,
+        jobs: jobs.iter().filter_map(read).collect(),
+        datasources: beside.iter().filter_map(read).collect(),
+    }
 }
 
 /// One job file of the service, as found.

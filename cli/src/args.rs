@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Which};
+use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Search, Which};
 
 /// Asks and tells a running Splashdam agent
 #[derive(Debug, Parser)]
@@ -11,7 +11,7 @@ use splashdam_api::{DEFAULT_SOCKET, ResetHow, SOCKET_NAME, Which};
     name = "splashctl",
     version = splashdam_api::VERSION,
     after_help = "Exit codes: 0 done, 1 the agent said no, 2 wrong command line, 3 no agent reached,\n\
-                  4 still owed after a flush, 5 not confirmed, 6 not connectable."
+                  4 still owed after a flush, 5 not confirmed, 6 not connectable, 7 the doctor found something bad."
 )]
 pub(crate) struct Args {
     /// The agent's control socket [default: /run/splashdam/control.sock]
@@ -61,15 +61,62 @@ pub(crate) enum Command {
     },
     /// The agent's counters in Prometheus form
     Metrics,
+    /// Let the agent look at machine, paths, connections, cluster and index: what is wrong, and what to do next
+    Doctor,
+    /// Documents that have arrived, by a connection of the agent's
+    Search(Searching),
+    /// One archive for who is to find out what is wrong, without secrets and documents
+    SupportBundle {
+        /// Where to; never over a file that is there [default: splashdam-support-TIME.tar.gz]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// What the agent runs with
+    #[command(subcommand)]
+    Config(Config),
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Searching {
+    /// An index, several with commas, or a pattern: logs-*
+    #[arg(value_name = "INDEX")]
+    index: String,
+    /// A Lucene query string, for example 'message:error AND host.name:web1'; '*' is all
+    #[arg(value_name = "QUERY", allow_hyphen_values = true)]
+    query: String,
+    /// Whose connection [default: the only one, or that of the job which writes to INDEX]
+    #[arg(long, value_name = "JOB")]
+    job: Option<String>,
+    /// At most so many documents
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+}
+
+impl Searching {
+    pub(crate) fn search(&self) -> Search {
+        let Searching { index, query, job, limit } = self;
+        Search { index: index.clone(), query: query.clone(), limit: *limit, job: job.clone() }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// The service's settings and those of each job, with what holds by default; secrets are stars
+    Show {
+        /// Only this job
+        #[arg(value_name = "JOB")]
+        job: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub(crate) struct OneOrAll {
     /// The job
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "JOB", group = "which")]
     pub(crate) pipeline: Option<String>,
     /// All jobs
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub(crate) all: bool,
 }
 
@@ -164,12 +211,13 @@ pub(crate) enum DeadLetters {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
 pub(crate) struct Chosen {
     /// Their numbers, as `ls` prints them
-    #[arg(value_name = "N", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "N", group = "which")]
     pub(crate) numbers: Vec<u64>,
     /// All of the job
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub(crate) all: bool,
     /// The job; can be left out where there is one
     #[arg(long, value_name = "JOB")]
@@ -191,23 +239,30 @@ impl Args {
         }
     }
 
-    /// What to try when nobody was found: where nobody was named, and where what is asked for outlives the agent.
+    /// What to do when nobody was found: how to start it or where else to look, and where what is asked for is to be
+    /// had without an agent.
     pub(crate) fn hints(&self) -> Vec<String> {
-        let mut hints = Vec::new();
-        if self.socket.is_none() && self.data_dir.is_none() {
-            let hint =
-                "An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start.";
-            hints.push(hint.to_owned());
-        }
+        let mut hints = vec![match (&self.data_dir, &self.socket) {
+            (Some(folder), _) => format!("Start it with `splashdam run JOB --data-dir {}`.", folder.display()),
+            (None, Some(_)) => "The service's socket is `control_socket` in its splashdam.toml; that of a `splashdam run` \
+                 lies in its data directory (--data-dir DIR)."
+                .to_owned(),
+            (None, None) => "Start the service with `systemctl start splashdam` (`systemctl status splashdam` says why it does \
+                 not run). An agent started with `splashdam run` is reached with --data-dir DIR; it said DIR at its start."
+                .to_owned(),
+        }];
         if matches!(self.command, Command::DeadLetters(_)) {
-            let run = match &self.data_dir {
-                Some(folder) => format!("`splashdam run JOB --data-dir {}`", folder.display()),
-                None => "`systemctl start splashdam`, or `splashdam run JOB --data-dir DIR`".to_owned(),
-            };
-            hints.push(format!(
-                "Dead letters are shown by the agent: they are kept in the data directory while it does not run. \
-                 Start it again ({run}) and ask while it runs."
-            ));
+            let kept =
+                "Dead letters are shown by the agent: they are kept in the data directory while it does not run.";
+            hints.push(kept.to_owned());
+        }
+        if matches!(self.command, Command::Config(_)) {
+            hints.push("Without an agent `splashdam check` reads the service's configuration and jobs.".to_owned());
+        }
+        if matches!(self.command, Command::SupportBundle { .. } | Command::Doctor) {
+            hints.push(
+                "Why it does not run is in its log: `journalctl -u splashdam`, and `splashdam check`.".to_owned(),
+            );
         }
         if matches!(self.command, Command::TestConnection { .. }) {
             hints.push("Without an agent `splashdam check --connect JOB` tries the connections of a job.".to_owned());
@@ -244,6 +299,14 @@ mod tests {
                 "positions reset web --to beginning --fill --socket s",
                 "Positions(Reset(Resetting { job: \"web\", to: \"beginning\", fill: true, overwrite: false, again: false, yes: false })) \"s\"",
             ),
+            ("doctor --socket s", "Doctor \"s\""),
+            (
+                "search logs-* -x --limit 3 --socket s",
+                "Search(Searching { index: \"logs-*\", query: \"-x\", job: None, limit: 3 }) \"s\"",
+            ),
+            ("support-bundle --to x --socket s", "SupportBundle { to: Some(\"x\") } \"s\""),
+            ("config show --socket s", "Config(Show { job: None }) \"s\""),
+            ("config show web --socket s", "Config(Show { job: Some(\"web\") }) \"s\""),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
             (
@@ -262,10 +325,11 @@ mod tests {
     #[test]
     fn who_asks_for_dead_letters_of_an_agent_that_is_gone_is_told_the_way() {
         let hints = |line: &str| Args::try_parse_from(line.split(' ')).unwrap().hints().join("\n");
-        assert!(hints("splashctl dead-letters ls --data-dir /d").contains("`splashdam run JOB --data-dir /d`"));
+        assert!(hints("splashctl dead-letters ls --data-dir /d").contains("kept in the data directory"));
+        assert!(hints("splashctl status --data-dir /d").contains("`splashdam run JOB --data-dir /d`"));
         let service = hints("splashctl dead-letters show 1");
         assert!(service.contains("with --data-dir DIR") && service.contains("systemctl start"), "{service}");
-        assert_eq!(hints("splashctl status --data-dir /d"), "");
+        assert!(hints("splashctl status --socket /s").contains("`control_socket`"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) enum Exit {
     NotConfirmed = 5,
     /// `test-connection` found something in the way.
     NotConnectable = 6,
+    /// `doctor` found something bad.
+    Unwell = 7,
 }
 
 impl From<Exit> for ExitCode {

@@ -28,6 +28,8 @@ fn main() -> std::process::ExitCode {
         Err(error) => {
             output.say(&format!("splashctl: {error:#}"));
             match error.downcast_ref::<ClientError>() {
+                // It runs, and its message says who may ask it.
+                Some(ClientError::Denied { .. } | ClientError::Silent { .. }) => Exit::Unreachable,
                 Some(error) if error.is_unreachable() => {
                     args.hints().iter().for_each(|hint| output.say(hint));
                     Exit::Unreachable

@@ -10,12 +10,14 @@ mod answers; //    whatever Elasticsearch answers: verdicts, parking, retries
 mod bounds; //     memory, disk and time have limits: full buffer, full disk, SIGTERM
 mod connections; // what is told of wrong keys, names, addresses, permissions
 mod crash; //      kill -9, torn and damaged files, two agents on one folder
+mod doctor; //    what it runs with, the doctor, a look at the index, a bundle
 mod documents; //  what a line becomes: raw, json, long, partial, broken
 mod gone_sinks; // what is owed to a sink that is no more
 mod many; //       many files, short-lived files
 mod mistakes; //  what people do wrong, and what they are told
 mod moving; //    the page for those who come from other shippers
 mod network; //    cut, slow and lying connections, expired keys, too large requests
+mod newcomers; // every command without an agent, rights, the right job or the right words
 mod operating; //  what an operator types and reads
 mod packaging; // what the packages bring, and what systemd is told
 mod queries; //   SQL scripts: counts, windows, state over kills
@@ -23,6 +25,7 @@ mod reload; //    other jobs for a running service
 mod resets; //   reading again on an operator's word
 mod rotation; //   every style of rotation
 mod scripts; //   SQL scripts whose final rows are those of a real Flink
+mod secrets; //  none is told, whatever fails
 mod services; //  real Elasticsearch, OpenSearch and Flink
 mod set_aside; // a job that can't start beside those that can
 mod sls; //       Logstores: groups, kills, faults of the service

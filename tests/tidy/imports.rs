@@ -49,6 +49,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("simdutf8", &["agent/src/decode/"]),
     ("sqlparser", &["agent/src/sql/"]),
     ("regex", &["agent/src/sql/"]),
+    ("tar", &["agent/src/control/", "tests/"]),
     ("md5", &["agent/src/sql/", "agent/src/source/sls/", "tests/support/logstore/"]),
     ("sha1", &["agent/src/sql/", "agent/src/source/sls/", "tests/support/logstore/"]),
     ("hmac", &["agent/src/source/sls/", "tests/support/logstore/"]),

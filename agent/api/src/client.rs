@@ -18,7 +18,7 @@ use crate::types::{
     Changed, Chosen, ConnectionTest, Connections, DeadLetter, Flushed, PipelinePositions, Refusal, Reloaded, Reset,
     ResetSources, Selection, Status, Steered, Which,
 };
-use crate::{ShortPath, query, who_may};
+use crate::{Configuration, Diagnosis, Found, Search, ShortPath, query, who_may};
 
 /// The agent answers at once except to these: dead letters are written, a flush waits for Elasticsearch. Longer
 /// than the agent's own deadlines, so that its explanation is heard.
@@ -49,7 +49,9 @@ pub enum ClientError {
     Io { path: PathBuf, error: io::Error },
     #[error("the conversation over {path} broke off: {error}")]
     Http { path: PathBuf, error: Box<dyn std::error::Error + Send + Sync> },
-    #[error("no answer from {path} within {seconds} s")]
+    #[error(
+        "no answer from {path} within {seconds} s: the agent is there and stuck or very busy; its log says more, and `systemctl restart splashdam` loses nothing"
+    )]
     Silent { path: PathBuf, seconds: u64 },
     #[error("the answer to {what} can't be understood ({error}); is the agent of another version?")]
     Answer { what: String, error: serde_json::Error },
@@ -94,6 +96,12 @@ impl Client {
     pub async fn metrics(&self) -> Result<String, ClientError> {
         let body = self.ask(Method::GET, "/metrics", Bytes::new()).await?;
         Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// What the agent runs with: of one job, or of all with the service.
+    pub async fn configuration(&self, job: Option<&str>) -> Result<Configuration, ClientError> {
+        let pairs: Vec<(&str, &str)> = job.map(|id| ("pipeline", id)).into_iter().collect();
+        self.get("/config", &pairs).await
     }
 
     /// Of one pipeline, or of all.
@@ -155,6 +163,21 @@ impl Client {
     /// Drops what a job owes to sinks that its script has no more, or shows what that would be.
     pub async fn drop_owed(&self, asked: &DropOwed) -> Result<OwedToGone, ClientError> {
         self.post("/owed/drop", asked).await
+    }
+
+    /// Lets the agent look at everything around it.
+    pub async fn doctor(&self) -> Result<Diagnosis, ClientError> {
+        self.post("/doctor", &serde_json::json!({})).await
+    }
+
+    /// Looks for documents that have arrived.
+    pub async fn search(&self, search: &Search) -> Result<Found, ClientError> {
+        self.post("/search", search).await
+    }
+
+    /// A gzipped tar archive for who is to find out what is wrong; no secret and no document is in it.
+    pub async fn support_bundle(&self) -> Result<Vec<u8>, ClientError> {
+        Ok(self.ask(Method::POST, "/support-bundle", Bytes::from_static(b"{}")).await?.to_vec())
     }
 
     /// Tries what a job, or a connection of `datasources.toml`, connects to.

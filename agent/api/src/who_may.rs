@@ -9,9 +9,24 @@ pub(crate) fn describe(path: &Path) -> String {
     let Some(seen) = seen else {
         return "it can't be looked at".to_owned();
     };
-    let group = name_in("/etc/group", seen.gid());
-    let user = name_in("/etc/passwd", seen.uid());
+    let (group, user) = (group_name(seen.gid()), user_name(seen.uid()));
+    if user == group && user != "root" {
+        // So it is with the service, whose group is there to be joined.
+        return format!(
+            "it is for user {user} and members of group {group}: run this with sudo, or join the group (sudo usermod -aG {group} $USER, then log in again)"
+        );
+    }
     format!("it is for user {user} and members of group {group}: run this as one of them, or with sudo")
+}
+
+/// The user's name in `/etc/passwd`, else the number.
+pub fn user_name(id: u32) -> String {
+    name_in("/etc/passwd", id)
+}
+
+/// The group's name in `/etc/group`, else the number.
+pub fn group_name(id: u32) -> String {
+    name_in("/etc/group", id)
 }
 
 /// The name that belongs to `id` in a file of the form `name:x:id:…`, else the number.

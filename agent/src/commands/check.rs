@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use splashdam_api::words::plural;
 
-use super::{Exit, connections, matches, summary};
+use super::{Exit, connections, summary};
 use crate::config::{self, Config, Found};
 use crate::job::{self, Datasources, OWN_VIEW, Problem, Problems, Vars, View};
 use crate::plan::{JobPlan, SourcePlan};
+use crate::source::file::matches;
 
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// Stands for the folder of credentials where it can't be known.

@@ -5,7 +5,6 @@ mod connections;
 mod demo;
 mod exit;
 mod explain;
-mod matches;
 mod progress;
 mod reload;
 mod run;

@@ -64,6 +64,8 @@ impl Reloader {
         }
         share_buffer(&mut plans, config.buffer_max_bytes);
         let mut reloaded = self.agent.reload(plans)?;
+        let failed: Vec<&str> = reloaded.failed.iter().map(|job| job.id.as_str()).collect();
+        self.agent.configured_anew(config::files_of(&self.path, &config), &failed);
         reloaded.warnings.extend(problems.to_string().lines().map(str::to_owned));
         reloaded.warnings.extend(self.for_a_restart(&config));
         Ok(reloaded)

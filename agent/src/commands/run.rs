@@ -8,13 +8,14 @@ use std::time::Duration;
 use splashdam_api::words::{bytes, count, plural};
 
 use super::progress::ProgressLine;
-use super::{Exit, STOP_WITHIN, matches, summary};
+use super::{Exit, STOP_WITHIN, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
-use crate::job::{Datasources, Problems, Vars};
+use crate::job::{Datasources, Files, Problems, Vars};
 use crate::log;
 use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
+use crate::source::file::matches;
 use crate::store::StoreError;
 
 /// How often the end of bounded sources is looked for, and that of the others, which only fail.
@@ -66,12 +67,12 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
             return Exit::Failed;
         }
     };
-    let exit = runtime.block_on(foreground(settings, jobs));
+    let exit = runtime.block_on(foreground(settings, jobs, config::files_of_jobs(files)));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
 
-async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
+async fn foreground(settings: Settings, jobs: Vec<JobPlan>, files: Files) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -84,6 +85,7 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>) -> Exit {
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
     };
+    agent.configured(files);
     let (stop_control, stopped) = tokio::sync::watch::channel(false);
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         tracing::warn!(%error, "no control socket: splashctl can't reach this agent");

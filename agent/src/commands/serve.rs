@@ -74,6 +74,7 @@ async fn service(path: &Path, config: &Config, plans: Vec<JobPlan>, begin_anew: 
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
     };
+    agent.configured(config::files_of(path, config));
     for why in agent.failures() {
         complain(format!("{why}\nThis job is set aside, and all that it has is kept; the others run."));
     }

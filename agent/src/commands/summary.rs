@@ -6,8 +6,8 @@ use std::path::Path;
 
 use splashdam_api::words::plural;
 
-use super::matches;
 use crate::plan::{IndexPart, IndexPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan};
+use crate::source::file::matches;
 
 /// `2 paths → http://127.0.0.1:9200 index logs-nginx`
 pub(super) fn of(job: &JobPlan) -> String {

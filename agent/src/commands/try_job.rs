@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use splashdam_api::words::plural;
 
+use super::Exit;
 use super::run::{complain, failed, one_job};
 use super::try_query;
-use super::{Exit, matches};
 use crate::config::LogLevel;
 use crate::encode::Scratch;
 use crate::job::Vars;
@@ -17,6 +17,7 @@ use crate::metrics::PipelineMetrics;
 use crate::pipeline::{Codec, Rendered, Untimed, host_name};
 use crate::plan::{JobPlan, SourcePlan};
 use crate::record::{Member, Timestamp, gzip};
+use crate::source::file::matches;
 use crate::source::{Reader, Source};
 
 /// Stands in ids where a real run has its agent's id.

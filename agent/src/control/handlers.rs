@@ -17,6 +17,7 @@ use splashdam_api::{
     Changed, Chosen, ConnectionTest, DeadLetter, DropOwed, Health, Refusal, Reset, Selection, Which, parse_query,
 };
 
+use super::bundle::bundle;
 use super::operations::Operations;
 
 /// Every answer is there by then; the client waits a little longer.
@@ -86,6 +87,7 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
         (&Method::GET, "/healthz") => healthz(agent),
         (&Method::GET, "/metrics") => metrics(agent),
         (&Method::GET, "/positions") => positions(agent, &query),
+        (&Method::GET, "/config") => json(&agent.configuration(query.get("pipeline")).map_err(no)?),
         (&Method::GET, "/dead-letters") => dead_letters(agent, &query).await,
         (&Method::POST, "/dead-letters/replay") => {
             let (pipeline, numbers) = selection(agent, request).await?;
@@ -110,6 +112,9 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
             let ConnectionTest { name } = body_of(request).await?;
             json(&agent.test_connection(&name).await.map_err(no)?)
         }
+        (&Method::POST, "/doctor") => json(&agent.doctor().await.map_err(no)?),
+        (&Method::POST, "/search") => json(&agent.search(&body_of(request).await?).await.map_err(no)?),
+        (&Method::POST, "/support-bundle") => archive(bundle(agent).await.map_err(no)?),
         (&Method::POST, "/flush") => flush(agent, request).await,
         (&Method::POST, "/pause") => reading(agent, request, true).await,
         (&Method::POST, "/resume") => reading(agent, request, false).await,
@@ -234,7 +239,7 @@ fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
 }
 
 fn unknown(method: &Method, path: &str) -> Refused {
-    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters"];
+    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters", "/config"];
     const POST: &[&str] = &[
         "/flush",
         "/pause",
@@ -244,6 +249,9 @@ fn unknown(method: &Method, path: &str) -> Refused {
         "/dead-letters/drop",
         "/positions/reset",
         "/test-connection",
+        "/doctor",
+        "/search",
+        "/support-bundle",
     ];
     let (status, other) = match *method {
         Method::GET if POST.contains(&path) => (StatusCode::METHOD_NOT_ALLOWED, "it takes POST".to_owned()),
@@ -270,6 +278,10 @@ pub(super) fn json(value: &impl Serialize) -> Answer {
         Ok(body) => Ok(Answered { status: StatusCode::OK, content_type: JSON, body: body.into() }),
         Err(error) => Err(refused(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer can't be written: {error}"))),
     }
+}
+
+fn archive(body: Vec<u8>) -> Answer {
+    Ok(Answered { status: StatusCode::OK, content_type: "application/gzip", body: body.into() })
 }
 
 pub(super) struct Query(pub(super) Vec<(String, String)>);

@@ -4,8 +4,10 @@
 //! connection, request and answer has a bound in number, size and time, so that nobody who talks to the socket can
 //! hold up shipping. On the port, if there is one, nothing can be changed and no document be read. Decides nothing: what is asked goes to [`crate::pipeline::Agent`].
 
+mod bundle;
 mod handlers;
 mod looking;
+mod machine;
 mod operations;
 mod server;
 

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Connections, DeadLetter, DropOwed, Flushed, OwedToGone, PipelinePositions, Reloaded, Reset, ResetSources, Status,
-    Steered,
+    Configuration, Connections, DeadLetter, Diagnosis, DropOwed, Flushed, Found, OwedToGone, PipelinePositions,
+    Reloaded, Reset, ResetSources, Search, Status, Steered,
 };
 
 use crate::pipeline::Agent;
@@ -12,6 +12,8 @@ use crate::pipeline::Agent;
 pub(super) trait Operations: Send + Sync + 'static {
     fn status(&self) -> Status;
     fn metrics_text(&self) -> String;
+    /// What it runs with, of one job or of all.
+    fn configuration(&self, job: Option<&str>) -> Result<Configuration, String>;
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
     /// `paused`: nothing more is read; else it goes on.
     fn pause(&self, pipeline: Option<&str>, paused: bool) -> Result<Steered, String>;
@@ -23,6 +25,10 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn drop_owed(&self, asked: &DropOwed) -> impl Future<Output = Result<OwedToGone, String>> + Send;
     /// Of a job or a named connection.
     fn test_connection(&self, name: &str) -> impl Future<Output = Result<Connections, String>> + Send;
+    /// What is around the agent, looked at.
+    fn doctor(&self) -> impl Future<Output = Result<Diagnosis, String>> + Send;
+    /// Documents that have arrived.
+    fn search(&self, search: &Search) -> impl Future<Output = Result<Found, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -53,6 +59,10 @@ impl Operations for Agent {
         Agent::metrics_text(self)
     }
 
+    fn configuration(&self, job: Option<&str>) -> Result<Configuration, String> {
+        Agent::configuration(self, job)
+    }
+
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {
         Agent::positions(self, pipeline)
     }
@@ -79,6 +89,14 @@ impl Operations for Agent {
 
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Agent::test_connection(self, name).await
+    }
+
+    async fn doctor(&self) -> Result<Diagnosis, String> {
+        Agent::doctor(self).await
+    }
+
+    async fn search(&self, search: &Search) -> Result<Found, String> {
+        Agent::search(self, search).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, Connections, DeadLetter, DropOwed, Flushed, FlushedPipeline, Health, OwedToGone,
-    PipelinePositions, PipelineStatus, Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
+    Client, ClientError, Configuration, Connections, DeadLetter, Diagnosis, DropOwed, Flushed, FlushedPipeline, Found,
+    Health, OwedToGone, PipelinePositions, PipelineStatus, Position, Reloaded, Reset, ResetSources, Search, State,
+    Status, Steered, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -30,6 +31,9 @@ impl Operations for StandIn {
     }
     fn metrics_text(&self) -> String {
         "# EOF\n".to_owned()
+    }
+    fn configuration(&self, job: Option<&str>) -> Result<Configuration, String> {
+        Err(format!("no job {job:?}"))
     }
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions> {
         let position = Position { path: "/var/log/a b.log".to_owned(), offset: 7, ..Position::default() };
@@ -54,6 +58,12 @@ impl Operations for StandIn {
     }
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Err(format!("there is no job and no datasource \"{name}\" here"))
+    }
+    async fn doctor(&self) -> Result<Diagnosis, String> {
+        Err("the doctor is here already".to_owned())
+    }
+    async fn search(&self, search: &Search) -> Result<Found, String> {
+        Ok(Found { job: search.query.clone(), total: u64::from(search.limit), ..Found::default() })
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 
 use super::connection::{self, Material};
@@ -29,6 +29,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    /// When it was sent, by the server's clock, where it says so.
+    pub(crate) date: Option<String>,
     /// Decompressed. Empty if it was longer than anything that can be an answer.
     pub(crate) body: Vec<u8>,
 }
@@ -209,17 +211,17 @@ impl Client {
         }
     }
 
-    async fn http(&self) -> Result<reqwest::Client, Failure> {
+    async fn pool(&self) -> Result<Pool, Failure> {
         loop {
             if let Some(pool) = &*self.pool.read().unwrap_or_else(PoisonError::into_inner) {
-                return Ok(pool.http.clone());
+                return Ok(pool.clone());
             }
             self.reload().await?;
         }
     }
 
     async fn send(&self, request: Request<'_>, body: Option<(Bytes, &'static str, bool)>) -> Result<Reply, Failure> {
-        let http = self.http().await?;
+        let Pool { http, material } = self.pool().await?;
         let next = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now());
         let Some((host, base)) = next else { return Err(Failure::Settings("no endpoint is set".to_owned())) };
         let mut builder =
@@ -230,7 +232,10 @@ impl Client {
                 builder = builder.header(CONTENT_ENCODING, "gzip");
             }
         }
-        let result = exchange(builder, request.items).await.map_err(|error| failure(error, &base, request.timeout));
+        let mut result = exchange(builder, request.items).await.map_err(|error| failure(error, &base, request.timeout));
+        if let Some(refused) = result.as_mut().ok().filter(|reply| !reply.is_success()) {
+            refused.body = material.masked(std::mem::take(&mut refused.body));
+        }
         let mut endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Ok(reply) if !matches!(reply.status, 502..=504) => endpoints.worked(host),
@@ -251,7 +256,7 @@ async fn exchange(builder: reqwest::RequestBuilder, items: u32) -> Result<Reply,
     let mut response = builder.send().await?;
     let status = response.status();
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let retry_after = text(RETRY_AFTER);
+    let (retry_after, date) = (text(RETRY_AFTER), text(DATE));
     // Not asked for, but some gateways compress whatever they are asked.
     let gzipped = text(CONTENT_ENCODING).is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
     let limit = ANSWER_BASE + ANSWER_PER_ITEM * items as usize;
@@ -267,7 +272,7 @@ async fn exchange(builder: reqwest::RequestBuilder, items: u32) -> Result<Reply,
     if gzipped {
         body = gzip::decompress(&body, limit as u64).unwrap_or_default();
     }
-    Ok(Reply { status: StatusCode::as_u16(&status), retry_after, body })
+    Ok(Reply { status: StatusCode::as_u16(&status), retry_after, date, body })
 }
 
 fn failure(error: reqwest::Error, base: &str, timeout: Duration) -> Failure {

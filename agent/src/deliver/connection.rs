@@ -17,12 +17,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shorter than the minute after which load balancers like to drop an idle connection without a word.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
+/// Secrets of fewer bytes are not looked for in answers.
+const SHORTEST_HIDDEN: usize = 4;
+
 /// Everything read from outside the plan. Compared to see whether something was rotated.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Material {
     headers: Vec<(String, String)>,
     proxy: Option<String>,
     tls: TlsFiles,
+    /// Secrets in the forms in which somebody could say them back to us.
+    hidden: Vec<String>,
 }
 
 impl Material {
@@ -35,7 +40,21 @@ impl Material {
         if let Some(value) = authorization(&plan.auth)? {
             headers.push((AUTHORIZATION.as_str().to_owned(), value));
         }
+        let mut hidden: Vec<String> = headers.iter().map(|(_, value)| value.clone()).collect();
+        hidden.extend(headers.iter().filter_map(|(_, value)| Some(value.split_once(' ')?.1.to_owned())));
+        match &plan.auth {
+            Auth::Basic { password: secret, .. } | Auth::ApiKey(secret) | Auth::Bearer(secret) => {
+                let secret = resolve(secret)?;
+                hidden.extend(secret.split_once(':').map(|(_, key)| key.to_owned()));
+                hidden.push(secret);
+            }
+            Auth::None => {}
+        }
+        // What is shorter is found in any text.
+        hidden.retain(|secret| secret.len() >= SHORTEST_HIDDEN);
+        hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Ok(Material {
+            hidden,
             headers,
             proxy: plan.proxy.as_ref().map(resolve).transpose()?,
             tls: TlsFiles {
@@ -44,6 +63,17 @@ impl Material {
                 key: tls::read(plan.tls.key_file.as_deref())?,
             },
         })
+    }
+}
+
+impl Material {
+    /// What a server or somebody before it says, without the secrets that it says back to us.
+    pub(crate) fn masked(&self, body: Vec<u8>) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(&body) else { return body };
+        if !self.hidden.iter().any(|secret| text.contains(secret.as_str())) {
+            return body;
+        }
+        self.hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***")).into_bytes()
     }
 }
 
@@ -168,6 +198,18 @@ mod tests {
         assert_eq!(value(Auth::ApiKey(secret("aWQ6a2V5"))), "ApiKey aWQ6a2V5");
         assert_eq!(value(Auth::Bearer(secret("t"))), "Bearer t");
         assert_eq!(value(Auth::None), "");
+    }
+
+    #[test]
+    fn a_secret_that_is_said_back_to_us_is_masked() {
+        let mut plan = ElasticsearchPlan::new("http://localhost", "i");
+        plan.headers = vec![("x-token".to_owned(), Secret::literal("hush-header"))];
+        plan.auth = Auth::ApiKey(Secret::literal("id:hush-key"));
+        let material = Material::read(&plan).unwrap();
+        let header = STANDARD.encode("id:hush-key");
+        let echo = format!("no: hush-header, ApiKey {header}, {header}, id:hush-key, hush-key");
+        assert_eq!(material.masked(echo.into_bytes()), b"no: ***, ***, ***, ***, ***");
+        assert_eq!(material.masked(b"plain".to_vec()), b"plain");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod compare;
 mod concurrency;
 mod connection;
 mod endpoints;
+mod examine;
 mod identity;
 mod indices;
 mod probe;
@@ -21,6 +22,9 @@ mod tls;
 pub(crate) use body::{Item, cut, items, raise};
 pub(crate) use client::{Client, Failure, Reply};
 pub(crate) use concurrency::Concurrency;
+#[cfg(test)]
+pub(crate) use examine::Field;
+pub(crate) use examine::{Condition, Disk, Examiner, IndexState, Mapping};
 pub(crate) use identity::Identity;
 pub(crate) use indices::{Indices, Wanted};
 pub(crate) use probe::{Trouble as Unreached, probe};

@@ -80,6 +80,23 @@ pub(crate) fn parse(
     (plan.filter(|_| !problems.has_errors()), problems)
 }
 
+/// A script with stars for its comments and for the values that may be secret.
+pub(crate) fn without_secrets(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut at = 0;
+    for hidden in shown::hidden(text) {
+        shown.push_str(text.get(at..hidden.start).unwrap_or_default());
+        shown.push_str(splashdam_api::MASK);
+        // A comment takes its line's end with it.
+        if text.get(hidden.clone()).is_some_and(|gone| gone.ends_with('\n')) {
+            shown.push('\n');
+        }
+        at = hidden.end;
+    }
+    shown.push_str(text.get(at..).unwrap_or_default());
+    shown
+}
+
 /// What the tables' options say, by the tables' numbers.
 struct Tables {
     sources: Vec<(usize, Option<TablePlan>)>,

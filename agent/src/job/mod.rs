@@ -7,6 +7,7 @@
 mod connection;
 mod datasources;
 mod decode;
+mod effective;
 mod excerpt;
 mod flink;
 mod index;
@@ -22,16 +23,19 @@ mod source;
 mod tests;
 mod values;
 mod variables;
+mod written;
 
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub(crate) use datasources::Datasources;
+pub(crate) use effective::{effective, of_buffer, size as size_in_words, size_of};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};
 pub(crate) use variables::Outside;
+pub(crate) use written::{Files, Written};
 
 use crate::plan::JobPlan;
 
@@ -134,7 +138,7 @@ pub(crate) fn with_file<T>(
     Ok(parse(&text, &outside))
 }
 
-fn read_file(path: &Path) -> std::io::Result<String> {
+pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     std::fs::File::open(path)?.take(LONGEST_FILE + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LONGEST_FILE {

@@ -14,6 +14,7 @@ use splashdam_api as api;
 
 use super::build::Site;
 use super::codec::Pool;
+use super::configuration::Configured;
 use super::connections::Named;
 use super::query_outputs::Sinks;
 use super::reload::Reloads;
@@ -88,6 +89,7 @@ pub(crate) struct Agent {
     pub(super) stopping: AtomicBool,
     pub(super) reloads: Reloads,
     pub(super) settings: Settings,
+    pub(super) configured: Configured,
     pool: Arc<Pool>,
     workers: usize,
     host: String,
@@ -144,6 +146,7 @@ impl Agent {
             stopping: AtomicBool::new(false),
             reloads: Reloads::default(),
             settings: later,
+            configured: Configured::default(),
             pool,
             workers,
             host: host_name(),
@@ -401,9 +404,7 @@ impl Agent {
     /// # Errors
     /// There is neither of that name.
     pub(crate) async fn test_connection(&self, name: &str) -> Result<api::Connections, String> {
-        let roster = self.roster.now();
-        let jobs = roster.running.iter().map(|p| &p.job).chain(roster.set_aside.iter().map(|job| &job.plan));
-        let named = Named { jobs: jobs.cloned().collect(), datasources: self.settings.datasources.clone() };
+        let named = Named { jobs: self.plans(), datasources: self.settings.datasources.clone() };
         named.test(name).await
     }
 

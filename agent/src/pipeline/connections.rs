@@ -75,7 +75,7 @@ pub(crate) async fn test_job(job: &JobPlan) -> Connections {
 }
 
 /// What the documents' indices are called, as a privilege names them.
-fn index_of(index: &IndexPlan) -> Option<String> {
+pub(super) fn index_of(index: &IndexPlan) -> Option<String> {
     match index {
         IndexPlan::Literal(name) => Some(name.clone()).filter(|name| !name.is_empty()),
         IndexPlan::Template { prefix, .. } => Some(format!("{prefix}*")),

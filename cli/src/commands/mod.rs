@@ -1,7 +1,9 @@
 //! One file for each command.
 
 mod ask;
+mod config;
 mod dead_letters;
+mod doctor;
 mod drop_owed;
 mod flush;
 mod metrics;
@@ -9,13 +11,15 @@ mod pause;
 mod positions;
 mod reload;
 mod reset;
+mod search;
 mod status;
+mod support_bundle;
 mod test_connection;
 mod top;
 
 use splashdam_api::Client;
 
-use crate::args::{Command, Positions};
+use crate::args::{Command, Config, Positions};
 use crate::exit::Exit;
 use crate::output::Output;
 
@@ -32,6 +36,10 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Top => top::run(client, output).await,
         Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,
         Command::Resume(jobs) => pause::run(jobs.pipeline.as_deref(), false, client, output).await,
+        Command::Doctor => doctor::run(client, output).await,
+        Command::Search(asked) => search::run(&asked.search(), client, output).await,
+        Command::SupportBundle { to } => support_bundle::run(to.as_deref(), client, output).await,
+        Command::Config(Config::Show { job }) => config::run(job.as_deref(), client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
@@ -56,6 +57,7 @@ pub(crate) struct State {
     authorized: OnHeader,
     log: Vec<Logged>,
     calls: Vec<Call>,
+    answers: Vec<(String, u16, Value)>,
 }
 
 /// A running endpoint. Dropping it ends it.
@@ -81,6 +83,7 @@ impl Endpoint {
             authorized: Box::new(|_| true),
             log: Vec::new(),
             calls: Vec::new(),
+            answers: Vec::new(),
         };
         let mut endpoint = Endpoint {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -140,6 +143,11 @@ impl Endpoint {
         state.on_bulk = Box::new(|_| Reply::Judge);
         state.on_item = Box::new(|_| Judgement::Accept);
         state.authorized = Box::new(|_| true);
+    }
+
+    /// From now on calls of `path` (without its query) are answered so.
+    pub fn on_path(&self, path: &str, status: u16, answer: Value) {
+        self.lock().answers.insert(0, (path.to_owned(), status, answer));
     }
 
     /// Becomes another cluster.

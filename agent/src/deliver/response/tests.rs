@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status, retry_after: None, body: body.into() }
+    Reply { status, body: body.into(), ..Reply::default() }
 }
 
 /// The verdict for one document, sent for the first time or again.

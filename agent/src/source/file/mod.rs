@@ -12,6 +12,7 @@ mod fingerprint;
 mod globs;
 mod gzip;
 mod look;
+pub(crate) mod matches;
 mod read;
 mod recognise;
 pub(in crate::source) mod rows;

@@ -321,6 +321,13 @@ impl Client {
         }
     }
 
+    /// What the service says, without the secrets that it says back to us (a signed text has the token in it).
+    fn masked(&self, message: String) -> String {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = [Some(&keys.secret), keys.token.as_ref()];
+        secrets.into_iter().flatten().fold(message, |text, secret| text.replace(secret.as_str(), "***"))
+    }
+
     /// Reads why; the service's clock is taken over if it says that ours is wrong.
     async fn refusal(&self, response: Response) -> SlsError {
         let status = response.status().as_u16();
@@ -331,7 +338,7 @@ impl Client {
             let shown: String = String::from_utf8_lossy(&body).chars().take(SHOWN).collect();
             Failure { code: "no error of Log Service".to_owned(), message: shown }
         });
-        let error = SlsError::Refused { status, code, message, request };
+        let error = SlsError::Refused { status, code, message: self.masked(message), request };
         if error.verdict() == super::error::Verdict::Skewed
             && let Some(date) = date
         {

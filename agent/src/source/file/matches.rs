@@ -1,4 +1,4 @@
-//! What a glob finds at this moment, for the warnings of `check` and of a start. Looks at a bounded number of entries.
+//! What a glob finds at this moment, for the warnings of `check`, of a start and of the doctor. Looks at a bounded number of entries.
 
 use std::fs::File;
 use std::io;
@@ -12,23 +12,23 @@ const MOST_ENTRIES: usize = 20_000;
 const MOST_NAMED: usize = 3;
 
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    pub(super) matching: usize,
+pub(crate) struct Seen {
+    pub(crate) matching: usize,
     /// A folder has this very name: its files are meant, most likely.
-    pub(super) is_folder: bool,
+    pub(crate) is_folder: bool,
     /// The first few files and folders that can't be read.
-    pub(super) unreadable: Vec<(PathBuf, io::Error)>,
+    pub(crate) unreadable: Vec<(PathBuf, io::Error)>,
     /// There was too much to look at.
-    pub(super) gave_up: bool,
+    pub(crate) gave_up: bool,
 }
 
 /// `glob` and `exclude` as in a plan: the glob absolute, excludes without `/` for names only.
-pub(super) fn look(glob: &str, exclude: &[String]) -> Seen {
+pub(crate) fn look(glob: &str, exclude: &[String]) -> Seen {
     look_for(usize::MAX, glob, exclude)
 }
 
 /// Why a glob finds no file now; `None`: it does, or it could not be looked to the end. Ends at the first file.
-pub(super) fn why_nothing(glob: &str, exclude: &[String]) -> Option<String> {
+pub(crate) fn why_nothing(glob: &str, exclude: &[String]) -> Option<String> {
     look_for(1, glob, exclude).why_nothing(glob)
 }
 
@@ -92,7 +92,7 @@ fn look_for(enough: usize, glob: &str, exclude: &[String]) -> Seen {
 
 impl Seen {
     /// What a reader of all files would have missed, in words: files that can't be opened, or the folder of all.
-    pub(super) fn missed(&self, glob: &str) -> Vec<String> {
+    pub(crate) fn missed(&self, glob: &str) -> Vec<String> {
         if self.matching == 0 {
             return self.why_nothing(glob).filter(|_| !self.unreadable.is_empty()).into_iter().collect();
         }
@@ -101,7 +101,7 @@ impl Seen {
     }
 
     /// Why `glob` finds no file; `None`: it does, or there was too much to look at.
-    pub(super) fn why_nothing(&self, glob: &str) -> Option<String> {
+    pub(crate) fn why_nothing(&self, glob: &str) -> Option<String> {
         if self.matching > 0 || self.gave_up {
             return None;
         }
@@ -125,7 +125,7 @@ fn matcher(glob: &str) -> Option<GlobMatcher> {
 }
 
 /// The folders in front of the first component that is not literal.
-fn literal_folder(glob: &str) -> PathBuf {
+pub(crate) fn literal_folder(glob: &str) -> PathBuf {
     let special = glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len());
     let literal = glob.get(..special).unwrap_or_default();
     let (folder, _) = literal.rsplit_once('/').unwrap_or_default();
