@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Pause(OneOrAll),
     /// Go on reading
     Resume(OneOrAll),
+    /// Show documents as they pass, until Ctrl-C
+    Tap(Tapping),
     /// How far every source is read; read again
     #[command(subcommand)]
     Positions(Positions),
@@ -69,6 +71,19 @@ pub(crate) struct OneOrAll {
     /// All jobs
     #[arg(long)]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tapping {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Only documents with this text in them, as their JSON has it
+    #[arg(long = "where", value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// End after so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -229,6 +244,7 @@ mod tests {
                 "positions reset web --to beginning --fill --socket s",
                 "Positions(Reset(Resetting { job: \"web\", to: \"beginning\", fill: true, overwrite: false, again: false, yes: false })) \"s\"",
             ),
+            ("tap web --where 404 --socket s", "Tap(Tapping { job: \"web\", text: Some(\"404\"), limit: None }) \"s\""),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
             (

@@ -26,4 +26,5 @@ mod set_aside; // a job that can't start beside those that can
 mod sls; //       Logstores: groups, kills, faults of the service
 mod sls_ends; //  Logstores: ends of runs, checkpoints by the local disk, damage
 mod sls_faults; //   what a Logstore refuses, cuts, garbles, deletes
+mod tapping; //  documents as they pass, for whoever watches
 mod windows; //   windows over input out of order, over kills

@@ -1,7 +1,7 @@
 //! The language of Splashdam's control socket, and a client for it.
 //!
 //! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
-//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/pause`, `/resume`, `/reload`,
+//! `/dead-letters`, `/tap`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/pause`, `/resume`, `/reload`,
 //! `/dead-letters/replay`, `/dead-letters/drop`, `/positions/reset`, `/test-connection`. A refusal is a [`Refusal`]
 //! with a status of 400 or more.
 //!
@@ -12,6 +12,7 @@
 mod client;
 mod query;
 mod socket;
+mod tap;
 mod types;
 mod who_may;
 pub mod words;
@@ -19,6 +20,7 @@ pub mod words;
 pub use client::{Client, ClientError};
 pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
+pub use tap::{Tap, Tapped, TappedDocument};
 pub use types::{
     Changed, Chosen, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flushed, FlushedPipeline, Health,
     ParkedLane, PipelinePositions, PipelineStatus, Position, Refusal, Reloaded, Reset, ResetHow, ResetSource,

@@ -8,6 +8,7 @@ mod handlers;
 mod looking;
 mod operations;
 mod server;
+mod tapping;
 
 #[cfg(test)]
 mod tests;

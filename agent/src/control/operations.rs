@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered,
+    Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered, Tap, Tapped,
 };
 
 use crate::pipeline::Agent;
@@ -20,6 +20,8 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn reset_positions(&self, reset: &Reset) -> impl Future<Output = Result<ResetSources, String>> + Send;
     /// Of a job or a named connection.
     fn test_connection(&self, name: &str) -> impl Future<Output = Result<Connections, String>> + Send;
+    /// Waits some seconds for documents to pass.
+    fn tap(&self, tap: &Tap) -> impl Future<Output = Result<Tapped, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -72,6 +74,10 @@ impl Operations for Agent {
 
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Agent::test_connection(self, name).await
+    }
+
+    async fn tap(&self, tap: &Tap) -> Result<Tapped, String> {
+        Agent::tap(self, tap).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
     Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus,
-    Position, Reloaded, Reset, ResetSources, State, Status, Steered, Which,
+    Position, Reloaded, Reset, ResetSources, State, Status, Steered, Tap, Tapped, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -51,6 +51,9 @@ impl Operations for StandIn {
     }
     async fn test_connection(&self, name: &str) -> Result<Connections, String> {
         Err(format!("there is no job and no datasource \"{name}\" here"))
+    }
+    async fn tap(&self, tap: &Tap) -> Result<Tapped, String> {
+        Ok(Tapped { next: format!("{tap:?}"), ..Tapped::default() })
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;
@@ -124,6 +127,8 @@ async fn what_the_agent_says_arrives_as_it_was_said() {
     assert!(!client.flush(None).await.unwrap().complete());
     assert_eq!(client.pause(Some("web")).await.unwrap().pipelines, ["web true"]);
     assert_eq!(client.resume(None).await.unwrap().pipelines, ["all false"]);
+    let tap = Tap { pipeline: "web".to_owned(), text: Some("a&b \"c\"".to_owned()), from: None, limit: Some(3) };
+    assert_eq!(client.tap(&tap).await.unwrap().next, format!("{tap:?}"));
     assert_eq!(client.reload().await.unwrap_err().to_string(), "jobs.d/web.toml:3:1: unknown key");
     assert_eq!(client.dead_letter("web", 30).await.unwrap().number, 30);
     assert_eq!(client.drop_dead_letters("web", Which::Numbers(vec![2, 4, 99])).await.unwrap(), 2);
@@ -153,6 +158,8 @@ async fn a_refusal_comes_with_its_reason() {
     assert!(matches!(&error, ClientError::Refused { status: 409, message } if message == "the buffer is full"));
     let error = client.positions(Some("wbe & co")).await.unwrap_err();
     assert_eq!(error.to_string(), "no job \"wbe & co\" runs here; there is web");
+    let error = client.tap(&Tap { pipeline: "wbe".to_owned(), ..Tap::default() }).await.unwrap_err();
+    assert_eq!(error.to_string(), "no job \"wbe\" runs here; did you mean \"web\"?");
     assert_eq!(client.dead_letter("web", 31).await.unwrap_err().to_string(), "web has no dead letter 31");
     let error = client.drop_dead_letters("web", Which::Numbers(Vec::new())).await.unwrap_err();
     assert!(matches!(error, ClientError::Refused { status: 400, .. }), "{error}");
@@ -267,7 +274,9 @@ async fn on_the_port_one_can_look_and_change_nothing() {
         let answer = looked("127.0.0.1:9600", "POST", path).await;
         assert!(answer.starts_with("HTTP/1.1 405"), "{path} gave {answer}");
     }
-    assert!(looked("[::1]:9600", "GET", "/positions").await.starts_with("HTTP/1.1 404"));
+    for path in ["/positions", "/tap?pipeline=web"] {
+        assert!(looked("[::1]:9600", "GET", path).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub(crate) use datasources::Datasources;
+pub(crate) use nearest::nearest;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};

@@ -22,6 +22,7 @@ use super::roster::{Roster, Shown};
 use super::running::Running;
 use super::set_aside::SetAside;
 use super::status::{self, held};
+use super::tap::Taps;
 use super::versions;
 use crate::metrics::Metrics;
 use crate::plan::{Durability, JobPlan};
@@ -87,6 +88,7 @@ pub(crate) struct Agent {
     pub(super) changing: Mutex<()>,
     pub(super) stopping: AtomicBool,
     pub(super) reloads: Reloads,
+    pub(super) taps: Taps,
     pub(super) settings: Settings,
     pool: Arc<Pool>,
     workers: usize,
@@ -141,6 +143,7 @@ impl Agent {
             changing: Mutex::default(),
             stopping: AtomicBool::new(false),
             reloads: Reloads::default(),
+            taps: Taps::default(),
             settings: later,
             pool,
             workers,

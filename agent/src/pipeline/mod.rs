@@ -38,6 +38,7 @@ mod running;
 mod set_aside;
 mod state_log;
 mod status;
+mod tap;
 mod trial;
 mod upserts;
 mod versions;

@@ -9,6 +9,7 @@ mod positions;
 mod reload;
 mod reset;
 mod status;
+mod tap;
 mod test_connection;
 mod top;
 
@@ -30,6 +31,7 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Top => top::run(client, output).await,
         Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,
         Command::Resume(jobs) => pause::run(jobs.pipeline.as_deref(), false, client, output).await,
+        Command::Tap(asked) => tap::run(asked, client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }
