@@ -31,7 +31,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// What every job does: state, lag, what is owed and why
     Status,
-    /// Look at records that were refused for good; replay or drop them
+    /// What there is to do: each job with its source, its index and its file
+    Jobs,
+    /// Look at records that were refused for good; replay, export or drop them
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Ship everything that was read, now, and wait for it
@@ -153,6 +155,8 @@ pub(crate) enum DeadLetters {
     },
     /// Ship dead letters again, after what was wrong is mended
     Replay(Chosen),
+    /// Write all dead letters of a job as JSON, one on a line; they stay
+    Export(Exporting),
     /// Forget dead letters for good
     Drop {
         #[command(flatten)]
@@ -161,6 +165,22 @@ pub(crate) enum DeadLetters {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Exporting {
+    /// The job; can be left out where there is one
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<String>,
+    /// The file to write to [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
+    /// Only those with this number and above: to go on behind an export that was broken off
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) from: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -245,6 +265,11 @@ mod tests {
                 "Positions(Reset(Resetting { job: \"web\", to: \"beginning\", fill: true, overwrite: false, again: false, yes: false })) \"s\"",
             ),
             ("tap web --where 404 --socket s", "Tap(Tapping { job: \"web\", text: Some(\"404\"), limit: None }) \"s\""),
+            ("jobs --socket s", "Jobs \"s\""),
+            (
+                "dead-letters export web --to f --force --socket s",
+                "DeadLetters(Export(Exporting { job: Some(\"web\"), to: Some(\"f\"), force: true, from: 0 })) \"s\"",
+            ),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
             (

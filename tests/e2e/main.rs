@@ -11,6 +11,7 @@ mod bounds; //     memory, disk and time have limits: full buffer, full disk, SI
 mod connections; // what is told of wrong keys, names, addresses, permissions
 mod crash; //      kill -9, torn and damaged files, two agents on one folder
 mod documents; //  what a line becomes: raw, json, long, partial, broken
+mod listing; //   jobs and dead letters, written out
 mod many; //       many files, short-lived files
 mod mistakes; //  what people do wrong, and what they are told
 mod network; //    cut, slow and lying connections, expired keys, too large requests

@@ -192,8 +192,8 @@ fn changes_of_an_upsert_stream_are_shown_as_what_they_are() {
     room.file("logs/2.json", "{\"k\":\"a\",\"n\":8}\n");
     wait::holds("the delete is shown", PATIENCE, || tap.lines().len() == 2);
     let shown = tap.documents();
-    assert_eq!((&shown[0]["action"], &shown[0]["index"]), (&"index".into(), &"counts".into()), "{shown:?}");
-    assert_eq!(shown[0]["document"], serde_json::json!({ "k": "a", "n": 7 }));
+    assert_eq!((&shown[0]["action"], &shown[0]["index"]), (&"update".into(), &"counts".into()), "{shown:?}");
+    assert_eq!(shown[0]["document"], serde_json::json!({ "doc": { "k": "a", "n": 7 }, "doc_as_upsert": true }));
     assert_eq!((&shown[1]["action"], &shown[1]["id"]), (&"delete".into(), &"a".into()), "{shown:?}");
     assert_eq!(shown[1]["document"], Value::Null);
     assert!(tap.interrupt().success(), "{}", tap.said());

@@ -1,6 +1,6 @@
 //! The language of Splashdam's control socket, and a client for it.
 //!
-//! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
+//! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/jobs`, `/positions`,
 //! `/dead-letters`, `/tap`, `/metrics` (Prometheus text), `/healthz`; `POST /flush`, `/pause`, `/resume`, `/reload`,
 //! `/dead-letters/replay`, `/dead-letters/drop`, `/positions/reset`, `/test-connection`. A refusal is a [`Refusal`]
 //! with a status of 400 or more.
@@ -10,6 +10,7 @@
 //! nobody answers. Does not know what the agent does with a request.
 
 mod client;
+mod jobs;
 mod query;
 mod socket;
 mod tap;
@@ -18,6 +19,7 @@ mod who_may;
 pub mod words;
 
 pub use client::{Client, ClientError};
+pub use jobs::Job;
 pub use query::{encode as encode_query, parse as parse_query};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use tap::{Tap, Tapped, TappedDocument};

@@ -5,6 +5,7 @@ mod connections;
 mod demo;
 mod exit;
 mod explain;
+mod job_files;
 mod matches;
 mod progress;
 mod reload;

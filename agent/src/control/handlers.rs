@@ -87,6 +87,7 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
     let query = Query(parse_query(request.uri().query().unwrap_or_default()));
     match (request.method(), path.as_str()) {
         (&Method::GET, "/status") => json(&agent.status()),
+        (&Method::GET, "/jobs") => json(&agent.jobs()),
         (&Method::GET, "/healthz") => healthz(agent),
         (&Method::GET, "/metrics") => metrics(agent),
         (&Method::GET, "/positions") => positions(agent, &query),
@@ -241,7 +242,7 @@ pub(super) fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refus
 }
 
 fn unknown(method: &Method, path: &str) -> Refused {
-    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters", "/tap"];
+    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters", "/jobs", "/tap"];
     const POST: &[&str] = &[
         "/flush",
         "/pause",

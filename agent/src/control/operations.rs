@@ -3,13 +3,15 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Connections, DeadLetter, Flushed, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered, Tap, Tapped,
+    Connections, DeadLetter, Flushed, Job, PipelinePositions, Reloaded, Reset, ResetSources, Status, Steered, Tap,
+    Tapped,
 };
 
 use crate::pipeline::Agent;
 
 pub(super) trait Operations: Send + Sync + 'static {
     fn status(&self) -> Status;
+    fn jobs(&self) -> Vec<Job>;
     fn metrics_text(&self) -> String;
     fn positions(&self, pipeline: Option<&str>) -> Vec<PipelinePositions>;
     /// `paused`: nothing more is read; else it goes on.
@@ -46,6 +48,10 @@ pub(super) trait Operations: Send + Sync + 'static {
 impl Operations for Agent {
     fn status(&self) -> Status {
         Agent::status(self)
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        self.list_jobs()
     }
 
     fn metrics_text(&self) -> String {

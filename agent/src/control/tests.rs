@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
-    Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, PipelinePositions, PipelineStatus,
-    Position, Reloaded, Reset, ResetSources, State, Status, Steered, Tap, Tapped, Which,
+    Client, ClientError, Connections, DeadLetter, Flushed, FlushedPipeline, Health, Job, PipelinePositions,
+    PipelineStatus, Position, Reloaded, Reset, ResetSources, State, Status, Steered, Tap, Tapped, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -27,6 +27,9 @@ impl Operations for StandIn {
     fn status(&self) -> Status {
         let web = PipelineStatus { id: "web".to_owned(), state: State::DiskFull, ..PipelineStatus::default() };
         Status { version: "1.2.3".to_owned(), health: self.health, pipelines: vec![web], ..Status::default() }
+    }
+    fn jobs(&self) -> Vec<Job> {
+        vec![Job { id: "web".to_owned(), kind: "SQL".to_owned(), ..Job::default() }]
     }
     fn metrics_text(&self) -> String {
         "# EOF\n".to_owned()
@@ -121,6 +124,7 @@ async fn what_the_agent_says_arrives_as_it_was_said() {
     let client = served.client();
     let status = client.status().await.unwrap();
     assert_eq!((status.version.as_str(), status.pipelines[0].state), ("1.2.3", State::DiskFull));
+    assert_eq!(client.jobs().await.unwrap()[0].kind, "SQL");
     assert_eq!(client.metrics().await.unwrap(), "# EOF\n");
     assert_eq!(client.positions(None).await.unwrap()[0].pipeline, "all");
     assert_eq!(client.positions(Some("web")).await.unwrap()[0].positions[0].path, "/var/log/a b.log");

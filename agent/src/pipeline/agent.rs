@@ -15,6 +15,7 @@ use splashdam_api as api;
 use super::build::Site;
 use super::codec::Pool;
 use super::connections::Named;
+use super::jobs::JobFiles;
 use super::query_outputs::Sinks;
 use super::reload::Reloads;
 use super::resets;
@@ -89,6 +90,7 @@ pub(crate) struct Agent {
     pub(super) stopping: AtomicBool,
     pub(super) reloads: Reloads,
     pub(super) taps: Taps,
+    pub(super) files: JobFiles,
     pub(super) settings: Settings,
     pool: Arc<Pool>,
     workers: usize,
@@ -144,6 +146,7 @@ impl Agent {
             stopping: AtomicBool::new(false),
             reloads: Reloads::default(),
             taps: Taps::default(),
+            files: JobFiles::default(),
             settings: later,
             pool,
             workers,

@@ -13,6 +13,7 @@ mod connections;
 mod deliver;
 mod gathered;
 mod ingest;
+mod jobs;
 mod lane;
 mod lane_attempt;
 mod lane_complaints;
@@ -48,5 +49,6 @@ pub(crate) use agent::{Agent, Progress, Settings, StartError};
 
 pub(crate) use codec::{Codec, Rendered, Untimed};
 pub(crate) use connections::test_job;
+pub(crate) use jobs::JobFile;
 pub(crate) use reload::Asking;
 pub(crate) use trial::{Tried, try_query};

@@ -3,6 +3,7 @@
 mod ask;
 mod dead_letters;
 mod flush;
+mod jobs;
 mod metrics;
 mod pause;
 mod positions;
@@ -31,6 +32,7 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Top => top::run(client, output).await,
         Command::Pause(jobs) => pause::run(jobs.pipeline.as_deref(), true, client, output).await,
         Command::Resume(jobs) => pause::run(jobs.pipeline.as_deref(), false, client, output).await,
+        Command::Jobs => jobs::run(client, output).await,
         Command::Tap(asked) => tap::run(asked, client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
