@@ -65,7 +65,7 @@ function rows(job, now) {
   const row = made("tr");
   const all = rates(job, now);
   const told = remarks(job);
-  row.append(made("td", job.id), made("td", job.state, TONES[job.state] || ""));
+  row.append(made("td", job.id, "long"), made("td", job.state, `short ${TONES[job.state] || ""}`));
   const drawn = made("td", undefined, "wide");
   drawn.append(sparkline(all));
   row.append(drawn, made("td", all.length ? count(Math.round(all[all.length - 1])) : "–", "n wide"), made("td", bytes(job.lag_bytes), "n wide"));
@@ -105,7 +105,7 @@ async function letters(job) {
   section.querySelector("code").textContent = `splashctl dead-letters show N --pipeline ${job}`;
   const lines = list.map((letter) => {
     const row = made("tr");
-    row.append(made("td", count(letter.number), "n"), made("td", letter.at), made("td", letter.index, "wide"), made("td", `${letter.kind}: ${letter.reason}`));
+    row.append(made("td", count(letter.number), "n"), made("td", letter.at.slice(0, 19).replace("T", " "), "short"), made("td", letter.index, "wide long"), made("td", `${letter.kind}: ${letter.reason}`, "long"));
     return row;
   });
   section.querySelector("tbody").replaceChildren(...lines);

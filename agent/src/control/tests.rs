@@ -273,6 +273,8 @@ async fn on_the_port_one_can_look_and_change_nothing() {
         let answer = looked("localhost:9600", "GET", path).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(want), "{path} gave {answer}");
         assert!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
+        // What the policy refuses is an error in the console of who looks.
+        assert!(!answer.contains("href=\"data:") || answer.contains("img-src data:"), "{answer}");
     }
     for path in ["/flush", "/pause", "/reload", "/dead-letters/drop"] {
         let answer = looked("127.0.0.1:9600", "POST", path).await;

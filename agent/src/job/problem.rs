@@ -85,7 +85,9 @@ impl Problems {
     /// What refuses a file, in a line: the first mistake in it, and how many more there are.
     pub(crate) fn refusal_of(&self, file: &str) -> String {
         let mut errors = self.list.iter().filter(|p| p.severity == Severity::Error && p.file == file);
-        let Some(first) = errors.next() else { return "because of another file: `splashdam check` says why".to_owned() };
+        let Some(first) = errors.next() else {
+            return "because of another file: `splashdam check` says why".to_owned();
+        };
         let place = first.place.as_ref().map_or_else(String::new, |place| format!("{}:{}: ", place.line, place.column));
         let message: Vec<&str> = first.message.lines().map(str::trim).collect();
         let more = match errors.count() {
