@@ -10,6 +10,7 @@ mod arrivals;
 mod build;
 mod codec;
 mod connections;
+mod dead_letters;
 mod deliver;
 mod gathered;
 mod ingest;
