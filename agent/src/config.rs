@@ -235,10 +235,9 @@ pub(crate) struct Found {
     pub(crate) plan: Option<JobPlan>,
 }
 
-/// The plans of all good jobs of `jobs_dir`, and everything that is wrong with the others or with `datasources.toml`.
-pub(crate) fn load_all(config: &Config) -> (Vec<JobPlan>, Problems) {
-    let (found, problems) = examine_all(config, OWN_VIEW);
-    (found.into_iter().filter_map(|found| found.plan).collect(), problems)
+/// All jobs of `jobs_dir`, and everything that is wrong with those that have no plan, or with `datasources.toml`.
+pub(crate) fn load_all(config: &Config) -> (Vec<Found>, Problems) {
+    examine_all(config, OWN_VIEW)
 }
 
 /// As `load_all`, with the files, and seen as `view` does. In the order of the files' names.
@@ -437,7 +436,10 @@ mod tests {
             std::fs::write(config.jobs_dir.join(name), text).unwrap();
         }
         let (plans, problems) = load_all(&config);
-        assert_eq!(plans.iter().map(JobPlan::id).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            plans.iter().filter_map(|found| found.plan.as_ref()).map(JobPlan::id).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert_eq!(problems.errors(), 1, "{problems}");
         std::fs::create_dir(config.jobs_dir.join("folder.toml")).unwrap();
         std::os::unix::fs::symlink("nowhere", config.jobs_dir.join("link.toml")).unwrap();

@@ -2,6 +2,7 @@
 //! which dialect it was. Defaults live in `Default` so that `job` and tests agree on them.
 
 mod query;
+mod shown;
 mod sls;
 
 use std::path::PathBuf;

@@ -31,7 +31,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// What every job does: state, lag, what is owed and why
     Status,
-    /// Look at records that were refused for good; replay or drop them
+    /// What there is to do: each job with its source, its index and its file
+    Jobs,
+    /// Look at records that were refused for good; replay, export or drop them
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     /// Ship everything that was read, now, and wait for it
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Pause(OneOrAll),
     /// Go on reading
     Resume(OneOrAll),
+    /// Show documents as they pass, until Ctrl-C
+    Tap(Tapping),
     /// How far every source is read; read again
     #[command(subcommand)]
     Positions(Positions),
@@ -133,6 +137,19 @@ pub(crate) struct DroppingOwed {
     pub(crate) yes: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tapping {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Only documents with this text in them, as their JSON has it
+    #[arg(long = "where", value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// End after so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Positions {
     /// One line for each file or shard
@@ -200,6 +217,8 @@ pub(crate) enum DeadLetters {
     },
     /// Ship dead letters again, after what was wrong is mended
     Replay(Chosen),
+    /// Write all dead letters of a job as JSON, one on a line; they stay
+    Export(Exporting),
     /// Forget dead letters for good
     Drop {
         #[command(flatten)]
@@ -208,6 +227,22 @@ pub(crate) enum DeadLetters {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Exporting {
+    /// The job; can be left out where there is one
+    #[arg(value_name = "JOB")]
+    pub(crate) job: Option<String>,
+    /// The file to write to [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "to")]
+    pub(crate) force: bool,
+    /// Only those with this number and above: to go on behind an export that was broken off
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) from: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -307,6 +342,12 @@ mod tests {
             ("support-bundle --to x --socket s", "SupportBundle { to: Some(\"x\") } \"s\""),
             ("config show --socket s", "Config(Show { job: None }) \"s\""),
             ("config show web --socket s", "Config(Show { job: Some(\"web\") }) \"s\""),
+            ("tap web --where 404 --socket s", "Tap(Tapping { job: \"web\", text: Some(\"404\"), limit: None }) \"s\""),
+            ("jobs --socket s", "Jobs \"s\""),
+            (
+                "dead-letters export web --to f --force --socket s",
+                "DeadLetters(Export(Exporting { job: Some(\"web\"), to: Some(\"f\"), force: true, from: 0 })) \"s\"",
+            ),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),
             (

@@ -44,5 +44,8 @@ fn main() -> std::process::ExitCode {
 fn run(args: &Args, output: &mut Output) -> anyhow::Result<Exit> {
     let client = Client::new(args.socket());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(commands::run(&args.command, &client, output))
+    let ended = runtime.block_on(commands::run(&args.command, &client, output));
+    // What is written to somebody who does not read would never end.
+    runtime.shutdown_background();
+    ended
 }

@@ -42,6 +42,16 @@ impl Output {
         Ok(())
     }
 
+    /// The same, for who has to be told to end while nobody reads: given up, it goes on writing what it began.
+    pub(crate) async fn stream(&self, text: String) -> anyhow::Result<()> {
+        let written = tokio::task::spawn_blocking(move || {
+            let mut out = io::stdout().lock();
+            out.write_all(text.as_bytes())?;
+            out.flush()
+        });
+        Ok(written.await??)
+    }
+
     /// Whether stdout is looked at by a person who likes colours.
     pub(crate) fn colour(&self) -> bool {
         self.colour

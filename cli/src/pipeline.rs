@@ -3,8 +3,8 @@
 use anyhow::bail;
 use splashdam_api::Client;
 
-/// The named one, or the only one there is.
-pub(crate) async fn meant(named: Option<&str>, client: &Client) -> anyhow::Result<String> {
+/// The named one, or the only one there is. `option`: what stands before a name where one is given.
+pub(crate) async fn meant(named: Option<&str>, option: &str, client: &Client) -> anyhow::Result<String> {
     if let Some(id) = named {
         return Ok(id.to_owned());
     }
@@ -12,6 +12,6 @@ pub(crate) async fn meant(named: Option<&str>, client: &Client) -> anyhow::Resul
     match ids.as_slice() {
         [only] => Ok(only.clone()),
         [] => bail!("this agent runs no job"),
-        several => bail!("which job? --pipeline {}", several.join(" | ")),
+        several => bail!("which job? {option}{}", several.join(" | ")),
     }
 }

@@ -13,6 +13,7 @@ mod crash; //      kill -9, torn and damaged files, two agents on one folder
 mod doctor; //    what it runs with, the doctor, a look at the index, a bundle
 mod documents; //  what a line becomes: raw, json, long, partial, broken
 mod gone_sinks; // what is owed to a sink that is no more
+mod listing; //   jobs and dead letters, written out
 mod many; //       many files, short-lived files
 mod mistakes; //  what people do wrong, and what they are told
 mod moving; //    the page for those who come from other shippers
@@ -31,4 +32,5 @@ mod set_aside; // a job that can't start beside those that can
 mod sls; //       Logstores: groups, kills, faults of the service
 mod sls_ends; //  Logstores: ends of runs, checkpoints by the local disk, damage
 mod sls_faults; //   what a Logstore refuses, cuts, garbles, deletes
+mod tapping; //  documents as they pass, for whoever watches
 mod windows; //   windows over input out of order, over kills

@@ -185,7 +185,7 @@ impl Client {
         self.post("/test-connection", &ConnectionTest { name: name.to_owned() }).await
     }
 
-    async fn get<A: DeserializeOwned>(&self, path: &str, pairs: &[(&str, &str)]) -> Result<A, ClientError> {
+    pub(crate) async fn get<A: DeserializeOwned>(&self, path: &str, pairs: &[(&str, &str)]) -> Result<A, ClientError> {
         let target = if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", query::encode(pairs)) };
         let body = self.ask(Method::GET, &target, Bytes::new()).await?;
         serde_json::from_slice(&body).map_err(|error| ClientError::Answer { what: path.to_owned(), error })

@@ -1,9 +1,9 @@
 //! The language of Splashdam's control socket, and a client for it.
 //!
-//! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/positions`,
-//! `/dead-letters`, `/metrics` (Prometheus text), `/healthz`, `/config`; `POST /flush`, `/pause`, `/resume`, `/reload`,
-//! `/dead-letters/replay`, `/dead-letters/drop`, `/owed/drop`, `/positions/reset`, `/test-connection`, `/doctor`,
-//! `/search`, `/support-bundle` (a gzipped tar archive). A refusal is a [`Refusal`]
+//! The agent listens on a Unix socket and speaks HTTP/1.1 with JSON bodies: `GET /status`, `/jobs`, `/positions`,
+//! `/dead-letters`, `/tap`, `/metrics` (Prometheus text), `/healthz`, `/config`; `POST /flush`, `/pause`, `/resume`,
+//! `/reload`, `/dead-letters/replay`, `/dead-letters/drop`, `/owed/drop`, `/positions/reset`, `/test-connection`,
+//! `/doctor`, `/search`, `/support-bundle` (a gzipped tar archive). A refusal is a [`Refusal`]
 //! with a status of 400 or more.
 //!
 //! Promises: a field that one side does not know is passed over and a field that it misses has its default, so
@@ -13,10 +13,12 @@
 mod client;
 mod config;
 mod doctor;
+mod jobs;
 mod owed;
 mod query;
 mod search;
 mod socket;
+mod tap;
 mod types;
 mod who_may;
 pub mod words;
@@ -24,10 +26,12 @@ pub mod words;
 pub use client::{Client, ClientError};
 pub use config::{Configuration, FileSettings, JobConfiguration, MASK, Setting};
 pub use doctor::{Check, Diagnosis, Verdict};
+pub use jobs::Job;
 pub use owed::{DropOwed, OwedLane, OwedToGone};
 pub use query::{encode as encode_query, parse as parse_query};
 pub use search::{Found, Search};
 pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
+pub use tap::{Tap, Tapped, TappedDocument};
 pub use types::{
     Changed, Chosen, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flushed, FlushedPipeline, Health,
     ParkedLane, PipelinePositions, PipelineStatus, Position, Refusal, Reloaded, Reset, ResetHow, ResetSource,

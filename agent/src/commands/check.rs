@@ -163,7 +163,7 @@ impl Examined {
 fn look_at_sources(file: &Path, job: &JobPlan) -> Problems {
     let warn = |message: String| Problem::of_file(file.display().to_string(), message).warning();
     let mut problems = Problems::default();
-    for source in summary::sources(job) {
+    for source in job.sources() {
         let SourcePlan::File(files) = source else { continue };
         for glob in &files.paths {
             let seen = matches::look(glob, &files.exclude);

@@ -5,6 +5,7 @@ mod connections;
 mod demo;
 mod exit;
 mod explain;
+mod job_files;
 mod progress;
 mod reload;
 mod run;

@@ -11,9 +11,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::job_files;
 use super::serve::share_buffer;
 use crate::config::{self, Config};
 use crate::pipeline::{Agent, Asking};
+use crate::plan::JobPlan;
 
 /// Answers SIGHUP and all who ask over the control socket, until it is aborted or the agent is gone.
 ///
@@ -58,14 +60,17 @@ impl Reloader {
             why.trim_end().to_owned()
         };
         let config = Config::load(&self.path).map_err(|problems| refused(problems.to_string()))?;
-        let (mut plans, problems) = config::load_all(&config);
+        let (found, problems) = config::load_all(&config);
         if problems.has_errors() {
             return Err(refused(problems.to_string()));
         }
+        let files = job_files::of(&found, &problems);
+        let mut plans: Vec<JobPlan> = found.into_iter().filter_map(|found| found.plan).collect();
         share_buffer(&mut plans, config.buffer_max_bytes);
         let mut reloaded = self.agent.reload(plans)?;
         let failed: Vec<&str> = reloaded.failed.iter().map(|job| job.id.as_str()).collect();
         self.agent.configured_anew(config::files_of(&self.path, &config), &failed);
+        self.agent.know_files(files);
         reloaded.warnings.extend(problems.to_string().lines().map(str::to_owned));
         reloaded.warnings.extend(self.for_a_restart(&config));
         Ok(reloaded)

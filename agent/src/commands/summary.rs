@@ -6,7 +6,7 @@ use std::path::Path;
 
 use splashdam_api::words::plural;
 
-use crate::plan::{IndexPart, IndexPlan, JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan};
+use crate::plan::{JobPlan, Plan, QueryPlan, SinkTarget, SourcePlan};
 use crate::source::file::matches;
 
 /// `2 paths → http://127.0.0.1:9200 index logs-nginx`
@@ -14,14 +14,6 @@ pub(super) fn of(job: &JobPlan) -> String {
     match job {
         JobPlan::Ship(plan) => of_lines(plan),
         JobPlan::Query(plan) => of_query(plan),
-    }
-}
-
-/// Where a job reads.
-pub(super) fn sources(job: &JobPlan) -> Vec<&SourcePlan> {
-    match job {
-        JobPlan::Ship(plan) => vec![&plan.source],
-        JobPlan::Query(plan) => plan.tables.iter().map(|table| &table.source).collect(),
     }
 }
 
@@ -47,17 +39,7 @@ fn place(source: &SourcePlan) -> String {
 
 fn of_lines(plan: &Plan) -> String {
     let from = place(&plan.source);
-    let index = match &plan.sink.index {
-        IndexPlan::Literal(name) => name.clone(),
-        IndexPlan::Template { parts, .. } => parts
-            .iter()
-            .map(|part| match part {
-                IndexPart::Literal(text) | IndexPart::Date(text) => text.clone(),
-                IndexPart::Field(name) => format!("%{{{name}}}"),
-            })
-            .collect(),
-    };
-    format!("{from} → {} index {index}", plan.sink.endpoints.join(", "))
+    format!("{from} → {} index {}", plan.sink.endpoints.join(", "), plan.sink.index.shown())
 }
 
 /// Tells the log which jobs are about to start, where their data lie, and where there is nothing to read yet.
@@ -65,7 +47,7 @@ pub(super) fn announce(jobs: &[JobPlan], data_dir: &Path) {
     for plan in jobs {
         let job = plan.id();
         tracing::info!(%job, ships = %of(plan), data_dir = %data_dir.display(), "starting");
-        for source in sources(plan) {
+        for source in plan.sources() {
             let SourcePlan::File(files) = source else { continue };
             for why in files.paths.iter().filter_map(|path| matches::why_nothing(path, &files.exclude)) {
                 tracing::warn!(%job, "{why}");

@@ -19,6 +19,8 @@ use splashdam_api::{
 
 use super::bundle::bundle;
 use super::operations::Operations;
+use super::tapping;
+use crate::job::nearest;
 
 /// Every answer is there by then; the client waits a little longer.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -28,6 +30,8 @@ const MAX_PAGE: usize = 500;
 const MAX_PAGE_BYTES: usize = 4 << 20;
 /// Dead letters are asked of the store so many at a time: one can be as large as the longest line.
 const SLICE: usize = 20;
+/// So many jobs are named to who asks for one that there is not.
+const NAMED: usize = 10;
 
 const JSON: &str = "application/json";
 const PROMETHEUS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -84,11 +88,13 @@ async fn route<O: Operations>(agent: &O, request: Request<Incoming>) -> Answer {
     let query = Query(parse_query(request.uri().query().unwrap_or_default()));
     match (request.method(), path.as_str()) {
         (&Method::GET, "/status") => json(&agent.status()),
+        (&Method::GET, "/jobs") => json(&agent.jobs()),
         (&Method::GET, "/healthz") => healthz(agent),
         (&Method::GET, "/metrics") => metrics(agent),
         (&Method::GET, "/positions") => positions(agent, &query),
         (&Method::GET, "/config") => json(&agent.configuration(query.get("pipeline")).map_err(no)?),
         (&Method::GET, "/dead-letters") => dead_letters(agent, &query).await,
+        (&Method::GET, "/tap") => tapping::tap(agent, &query).await,
         (&Method::POST, "/dead-letters/replay") => {
             let (pipeline, numbers) = selection(agent, request).await?;
             changed(agent.replay_dead_letters(&pipeline, numbers)).await
@@ -228,18 +234,26 @@ async fn body_of<Q: DeserializeOwned>(request: Request<Incoming>) -> Result<Q, R
     serde_json::from_slice(&body.to_bytes()).map_err(|error| bad(&error))
 }
 
-fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
+pub(super) fn must_exist<O: Operations>(agent: &O, id: &str) -> Result<(), Refused> {
     let known: Vec<String> = agent.status().pipelines.into_iter().map(|pipeline| pipeline.id).collect();
     if known.iter().any(|known| known == id) {
         return Ok(());
     }
-    let there_are =
-        if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
+    let names = known.iter().map(String::as_str);
+    let there_are = match nearest(id, names) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None if known.is_empty() => "there is none".to_owned(),
+        None if known.len() > NAMED => {
+            format!("there is {} and {} more", known[..NAMED].join(", "), known.len() - NAMED)
+        }
+        None => format!("there is {}", known.join(", ")),
+    };
     Err(refused(StatusCode::NOT_FOUND, format!("no job \"{id}\" runs here; {there_are}")))
 }
 
 fn unknown(method: &Method, path: &str) -> Refused {
-    const GET: &[&str] = &["/status", "/healthz", "/metrics", "/positions", "/dead-letters", "/config"];
+    const GET: &[&str] =
+        &["/status", "/healthz", "/metrics", "/positions", "/dead-letters", "/config", "/jobs", "/tap"];
     const POST: &[&str] = &[
         "/flush",
         "/pause",
@@ -265,7 +279,7 @@ fn unknown(method: &Method, path: &str) -> Refused {
 }
 
 /// The agent's own "no".
-fn no(error: String) -> Refused {
+pub(super) fn no(error: String) -> Refused {
     refused(StatusCode::CONFLICT, error)
 }
 
@@ -287,15 +301,15 @@ fn archive(body: Vec<u8>) -> Answer {
 pub(super) struct Query(pub(super) Vec<(String, String)>);
 
 impl Query {
-    fn get(&self, key: &str) -> Option<&str> {
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
-    fn required(&self, key: &str) -> Result<&str, Refused> {
+    pub(super) fn required(&self, key: &str) -> Result<&str, Refused> {
         self.get(key).ok_or_else(|| refused(StatusCode::BAD_REQUEST, format!("?{key}=… is missing")))
     }
 
-    fn number(&self, key: &str) -> Result<Option<u64>, Refused> {
+    pub(super) fn number(&self, key: &str) -> Result<Option<u64>, Refused> {
         let Some(text) = self.get(key) else { return Ok(None) };
         let bad = |_| refused(StatusCode::BAD_REQUEST, format!("?{key}={text} is not a number"));
         text.parse().map(Some).map_err(bad)

@@ -10,6 +10,7 @@ mod looking;
 mod machine;
 mod operations;
 mod server;
+mod tapping;
 
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,15 @@
 use std::future::Future;
 
 use splashdam_api::{
-    Configuration, Connections, DeadLetter, Diagnosis, DropOwed, Flushed, Found, OwedToGone, PipelinePositions,
-    Reloaded, Reset, ResetSources, Search, Status, Steered,
+    Configuration, Connections, DeadLetter, Diagnosis, DropOwed, Flushed, Found, Job, OwedToGone, PipelinePositions,
+    Reloaded, Reset, ResetSources, Search, Status, Steered, Tap, Tapped,
 };
 
 use crate::pipeline::Agent;
 
 pub(super) trait Operations: Send + Sync + 'static {
     fn status(&self) -> Status;
+    fn jobs(&self) -> Vec<Job>;
     fn metrics_text(&self) -> String;
     /// What it runs with, of one job or of all.
     fn configuration(&self, job: Option<&str>) -> Result<Configuration, String>;
@@ -29,6 +30,8 @@ pub(super) trait Operations: Send + Sync + 'static {
     fn doctor(&self) -> impl Future<Output = Result<Diagnosis, String>> + Send;
     /// Documents that have arrived.
     fn search(&self, search: &Search) -> impl Future<Output = Result<Found, String>> + Send;
+    /// Waits some seconds for documents to pass.
+    fn tap(&self, tap: &Tap) -> impl Future<Output = Result<Tapped, String>> + Send;
     /// Those with numbers of `from` and above, in order.
     fn dead_letters(
         &self,
@@ -53,6 +56,10 @@ pub(super) trait Operations: Send + Sync + 'static {
 impl Operations for Agent {
     fn status(&self) -> Status {
         Agent::status(self)
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        self.list_jobs()
     }
 
     fn metrics_text(&self) -> String {
@@ -97,6 +104,10 @@ impl Operations for Agent {
 
     async fn search(&self, search: &Search) -> Result<Found, String> {
         Agent::search(self, search).await
+    }
+
+    async fn tap(&self, tap: &Tap) -> Result<Tapped, String> {
+        Agent::tap(self, tap).await
     }
 
     async fn dead_letters(&self, pipeline: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {

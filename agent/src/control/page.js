@@ -65,14 +65,17 @@ function rows(job, now) {
   const row = made("tr");
   const all = rates(job, now);
   const told = remarks(job);
-  row.append(made("td", job.id), made("td", job.state, TONES[job.state] || ""));
-  const drawn = made("td");
+  row.append(made("td", job.id, "long"), made("td", job.state, `short ${TONES[job.state] || ""}`));
+  const drawn = made("td", undefined, "wide");
   drawn.append(sparkline(all));
-  row.append(drawn, made("td", all.length ? count(Math.round(all[all.length - 1])) : "–", "n"), made("td", bytes(job.lag_bytes), "n"));
-  row.append(made("td", `${count(job.owed_records)} (${bytes(job.owed_bytes)})`, "n"), made("td", count(job.acknowledged_records), "n"));
+  row.append(drawn, made("td", all.length ? count(Math.round(all[all.length - 1])) : "–", "n wide"), made("td", bytes(job.lag_bytes), "n wide"));
+  const owed = job.owed_records ? `${count(job.owed_records)} (${bytes(job.owed_bytes)})` : "0";
+  row.append(made("td", owed, "n"), made("td", count(job.acknowledged_records), "n wide"));
   const dead = made("td", job.dead_letters ? undefined : "0", "n");
   if (job.dead_letters) {
     const button = made("button", count(job.dead_letters), "bad");
+    button.dataset.job = job.id;
+    button.title = `dead letters of ${job.id}`;
     button.addEventListener("click", () => letters(job.id));
     dead.append(button);
   }
@@ -88,17 +91,37 @@ function rows(job, now) {
 }
 
 async function letters(job) {
-  const answer = await fetch(`dead-letters?limit=100&pipeline=${encodeURIComponent(job)}`);
-  const list = await answer.json();
   const section = of("letters");
-  section.querySelector("h2").textContent = `Dead letters of ${job}, the first ${list.length}`;
+  let list = [];
+  try {
+    const answer = await fetch(`dead-letters?limit=100&pipeline=${encodeURIComponent(job)}`);
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.error);
+    list = said;
+    section.querySelector("h2").textContent = list.length ? `Dead letters of ${job}, the first ${list.length}` : `${job} has no dead letters any more`;
+  } catch (error) {
+    section.querySelector("h2").textContent = `No dead letters of ${job} can be had: ${error.message}`;
+  }
+  section.querySelector("code").textContent = `splashctl dead-letters show N --pipeline ${job}`;
   const lines = list.map((letter) => {
     const row = made("tr");
-    row.append(made("td", count(letter.number), "n"), made("td", letter.at), made("td", letter.index), made("td", `${letter.kind}: ${letter.reason}`));
+    row.append(made("td", count(letter.number), "n"), made("td", letter.at.slice(0, 19).replace("T", " "), "short"), made("td", letter.index, "wide long"), made("td", `${letter.kind}: ${letter.reason}`, "long"));
     return row;
   });
   section.querySelector("tbody").replaceChildren(...lines);
   section.hidden = false;
+  // With many jobs it lies far below the button.
+  section.scrollIntoView();
+}
+
+/** `50 jobs: 43 running, 7 waiting; 21 dead letters` */
+function summary(jobs) {
+  const states = new Map();
+  jobs.forEach((job) => states.set(job.state, (states.get(job.state) || 0) + 1));
+  const words = [...states].sort((a, b) => b[1] - a[1]).map(([state, number]) => `${count(number)} ${state}`);
+  const dead = jobs.reduce((sum, job) => sum + job.dead_letters, 0);
+  const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+  return jobs.length ? `${plural(jobs.length, "job")}: ${words.join(", ")}${dead ? `; ${plural(dead, "dead letter")}` : ""}` : "";
 }
 
 function show(status, now) {
@@ -107,7 +130,12 @@ function show(status, now) {
   of("health").className = `word ${well ? "good" : "bad"}`;
   of("about").textContent = `version ${status.version}, agent ${status.agent_id}, since ${status.started_at}, ${status.data_dir}`;
   of("notes").replaceChildren(...status.notes.map((note) => made("li", note)));
+  of("sum").textContent = summary(status.pipelines);
+  const focused = document.activeElement && document.activeElement.dataset.job;
   of("jobs").replaceChildren(...status.pipelines.flatMap((job) => rows(job, now)));
+  // Whoever is on a button with the keyboard stays there.
+  const again = focused && [...document.querySelectorAll("button")].find((button) => button.dataset.job === focused);
+  if (again) again.focus({ preventScroll: true });
   of("none").hidden = status.pipelines.length > 0;
   of("looked").textContent = new Date(now).toLocaleTimeString();
 }

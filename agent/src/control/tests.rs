@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use splashdam_api::{
     Client, ClientError, Configuration, Connections, DeadLetter, Diagnosis, DropOwed, Flushed, FlushedPipeline, Found,
-    Health, OwedToGone, PipelinePositions, PipelineStatus, Position, Reloaded, Reset, ResetSources, Search, State,
-    Status, Steered, Which,
+    Health, Job, OwedToGone, PipelinePositions, PipelineStatus, Position, Reloaded, Reset, ResetSources, Search, State,
+    Status, Steered, Tap, Tapped, Which,
 };
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -28,6 +28,9 @@ impl Operations for StandIn {
     fn status(&self) -> Status {
         let web = PipelineStatus { id: "web".to_owned(), state: State::DiskFull, ..PipelineStatus::default() };
         Status { version: "1.2.3".to_owned(), health: self.health, pipelines: vec![web], ..Status::default() }
+    }
+    fn jobs(&self) -> Vec<Job> {
+        vec![Job { id: "web".to_owned(), kind: "SQL".to_owned(), ..Job::default() }]
     }
     fn metrics_text(&self) -> String {
         "# EOF\n".to_owned()
@@ -64,6 +67,9 @@ impl Operations for StandIn {
     }
     async fn search(&self, search: &Search) -> Result<Found, String> {
         Ok(Found { job: search.query.clone(), total: u64::from(search.limit), ..Found::default() })
+    }
+    async fn tap(&self, tap: &Tap) -> Result<Tapped, String> {
+        Ok(Tapped { next: format!("{tap:?}"), ..Tapped::default() })
     }
     async fn dead_letters(&self, _: &str, from: u64, limit: usize) -> Result<Vec<DeadLetter>, String> {
         let dead = self.dead.lock().map_err(|_| "poisoned")?;
@@ -131,12 +137,15 @@ async fn what_the_agent_says_arrives_as_it_was_said() {
     let client = served.client();
     let status = client.status().await.unwrap();
     assert_eq!((status.version.as_str(), status.pipelines[0].state), ("1.2.3", State::DiskFull));
+    assert_eq!(client.jobs().await.unwrap()[0].kind, "SQL");
     assert_eq!(client.metrics().await.unwrap(), "# EOF\n");
     assert_eq!(client.positions(None).await.unwrap()[0].pipeline, "all");
     assert_eq!(client.positions(Some("web")).await.unwrap()[0].positions[0].path, "/var/log/a b.log");
     assert!(!client.flush(None).await.unwrap().complete());
     assert_eq!(client.pause(Some("web")).await.unwrap().pipelines, ["web true"]);
     assert_eq!(client.resume(None).await.unwrap().pipelines, ["all false"]);
+    let tap = Tap { pipeline: "web".to_owned(), text: Some("a&b \"c\"".to_owned()), from: None, limit: Some(3) };
+    assert_eq!(client.tap(&tap).await.unwrap().next, format!("{tap:?}"));
     assert_eq!(client.reload().await.unwrap_err().to_string(), "jobs.d/web.toml:3:1: unknown key");
     assert_eq!(client.dead_letter("web", 30).await.unwrap().number, 30);
     assert_eq!(client.drop_dead_letters("web", Which::Numbers(vec![2, 4, 99])).await.unwrap(), 2);
@@ -166,6 +175,8 @@ async fn a_refusal_comes_with_its_reason() {
     assert!(matches!(&error, ClientError::Refused { status: 409, message } if message == "the buffer is full"));
     let error = client.positions(Some("wbe & co")).await.unwrap_err();
     assert_eq!(error.to_string(), "no job \"wbe & co\" runs here; there is web");
+    let error = client.tap(&Tap { pipeline: "wbe".to_owned(), ..Tap::default() }).await.unwrap_err();
+    assert_eq!(error.to_string(), "no job \"wbe\" runs here; did you mean \"web\"?");
     assert_eq!(client.dead_letter("web", 31).await.unwrap_err().to_string(), "web has no dead letter 31");
     let error = client.drop_dead_letters("web", Which::Numbers(Vec::new())).await.unwrap_err();
     assert!(matches!(error, ClientError::Refused { status: 400, .. }), "{error}");
@@ -275,12 +286,16 @@ async fn on_the_port_one_can_look_and_change_nothing() {
         let answer = looked("localhost:9600", "GET", path).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(want), "{path} gave {answer}");
         assert!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
+        // What the policy refuses is an error in the console of who looks.
+        assert!(!answer.contains("href=\"data:") || answer.contains("img-src data:"), "{answer}");
     }
     for path in ["/flush", "/pause", "/reload", "/dead-letters/drop"] {
         let answer = looked("127.0.0.1:9600", "POST", path).await;
         assert!(answer.starts_with("HTTP/1.1 405"), "{path} gave {answer}");
     }
-    assert!(looked("[::1]:9600", "GET", "/positions").await.starts_with("HTTP/1.1 404"));
+    for path in ["/positions", "/tap?pipeline=web"] {
+        assert!(looked("[::1]:9600", "GET", path).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
 }
 
 #[tokio::test]

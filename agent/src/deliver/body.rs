@@ -30,6 +30,12 @@ impl Item<'_> {
         self.named("_id").unwrap_or_default()
     }
 
+    /// What is to be done: `create`, `index`, `update`, `delete`; empty where the action says nothing.
+    pub(crate) fn operation(&self) -> &str {
+        let name = self.action.strip_prefix(b"{\"").and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        name.and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default()
+    }
+
     /// It is refused if its id is taken, so whatever has the id is it.
     pub(crate) fn is_create(&self) -> bool {
         self.action.starts_with(b"{\"create\":")
@@ -137,6 +143,7 @@ mod tests {
         let body = b"{\"delete\":{\"_id\":\"a\",\"version\":4,\"version_type\":\"external_gte\"}}\n{\"index\":{\"_id\":\"b\",\"version\":9,\"version_type\":\"external_gte\"}}\n{\"n\":2}\n";
         let all = items(body, 2).unwrap();
         assert_eq!(all.iter().map(Item::id).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(all.iter().map(Item::operation).collect::<Vec<_>>(), ["delete", "index"]);
         assert_eq!((all[0].document, all[1].document), (&b""[..], &b"{\"n\":2}"[..]));
         assert_eq!(cut(body, &Bitmap::all(2)).unwrap(), body);
         let raised = raise(body, 2, 6).unwrap();

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use datasources::Datasources;
 pub(crate) use effective::{effective, of_buffer, size as size_in_words, size_of};
+pub(crate) use nearest::nearest;
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};

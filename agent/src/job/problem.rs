@@ -82,6 +82,21 @@ impl Problems {
         self.errors() > 0
     }
 
+    /// What refuses a file, in a line: the first mistake in it, and how many more there are.
+    pub(crate) fn refusal_of(&self, file: &str) -> String {
+        let mut errors = self.list.iter().filter(|p| p.severity == Severity::Error && p.file == file);
+        let Some(first) = errors.next() else {
+            return "because of another file: `splashdam check` says why".to_owned();
+        };
+        let place = first.place.as_ref().map_or_else(String::new, |place| format!("{}:{}: ", place.line, place.column));
+        let message: Vec<&str> = first.message.lines().map(str::trim).collect();
+        let more = match errors.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more; `splashdam check` shows all)"),
+        };
+        format!("{place}{}{more}", message.join(" "))
+    }
+
     /// The value if nothing refuses it, else all problems.
     pub(crate) fn refuse_or<T>(self, value: Option<T>) -> Result<T, Problems> {
         match value {

@@ -19,6 +19,7 @@ use super::notices::Notices;
 use super::query_outputs::{Sinks, print};
 use super::query_stage::{QueryStage, Stepped};
 use super::resets::{Order, Overwrites};
+use super::tap::Ring;
 use super::versions::Versions;
 use crate::metrics::PipelineMetrics;
 use crate::plan::{BufferPlan, WhenFull};
@@ -70,6 +71,8 @@ pub(super) struct Signals {
     pub(super) watches: Vec<SlsWatch>,
     /// Loop turns: whoever watches for progress compares two readings.
     pub(super) turns: AtomicU64,
+    /// What passes, for whoever watches.
+    pub(super) tap: Ring,
 }
 
 pub(super) struct Ingest {
@@ -352,6 +355,7 @@ impl Running {
 
     fn hand_in(&mut self, commit: Commit, step: (u64, Instant), printed: Vec<u8>) -> Result<(), IngestError> {
         let rows = self.arrivals.of(&commit.rows);
+        self.ingest.signals.tap.members(&commit.members);
         let receipt = self.ingest.door.commit(commit)?;
         let (step, begun) = step;
         self.receipts.push_back((receipt, Committed { step, begun, printed, rows }));
@@ -369,7 +373,7 @@ impl Running {
 
     fn commit_step(&mut self, now: Instant) -> Result<(), IngestError> {
         let Some(stage) = &mut self.ingest.query else { return Ok(()) };
-        let Stepped { commit, step, printed } = stage.step(now)?;
+        let Stepped { commit, step, printed } = stage.step(now, &self.ingest.signals.tap)?;
         self.hand_in(commit, (step, now), printed)
     }
 

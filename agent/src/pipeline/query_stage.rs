@@ -16,6 +16,7 @@ use super::places::Places;
 use super::query_codec::context;
 use super::query_outputs::{Outputs, Ready};
 use super::state_log::{Found, Marks, StateError, StateLog};
+use super::tap::Ring;
 use super::upserts::{self, Upserts};
 use super::versions;
 use crate::encode::Scratch;
@@ -310,11 +311,11 @@ impl QueryStage {
         self.changed = true;
     }
 
-    /// Everything since the last step.
+    /// Everything since the last step; what an upsert stream owes from now on is shown to `tap`.
     ///
     /// # Errors
     /// Only what compressing into memory can fail with.
-    pub(super) fn step(&mut self, now: Instant) -> io::Result<Stepped> {
+    pub(super) fn step(&mut self, now: Instant, tap: &Ring) -> io::Result<Stepped> {
         self.step += 1;
         let at = Timestamp::now();
         let mut cx = context(at, &self.zone);
@@ -327,6 +328,7 @@ impl QueryStage {
         if !ready.documents.is_empty() || ready.left > 0 {
             self.content = self.step;
         }
+        tap.documents(&ready.documents, ready.left);
         self.upserts.committed(self.step, std::mem::take(&mut ready.documents));
         if ready.left > 0 {
             self.upserts.leave(self.step, ready.left);

@@ -6,6 +6,7 @@ mod dead_letters;
 mod doctor;
 mod drop_owed;
 mod flush;
+mod jobs;
 mod metrics;
 mod pause;
 mod positions;
@@ -14,6 +15,7 @@ mod reset;
 mod search;
 mod status;
 mod support_bundle;
+mod tap;
 mod test_connection;
 mod top;
 
@@ -40,6 +42,8 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::Search(asked) => search::run(&asked.search(), client, output).await,
         Command::SupportBundle { to } => support_bundle::run(to.as_deref(), client, output).await,
         Command::Config(Config::Show { job }) => config::run(job.as_deref(), client, output).await,
+        Command::Jobs => jobs::run(client, output).await,
+        Command::Tap(asked) => tap::run(asked, client, output).await,
         Command::Metrics => metrics::run(client, output).await,
     }
 }

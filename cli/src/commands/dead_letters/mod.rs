@@ -1,6 +1,7 @@
 //! `splashctl dead-letters …`: records that were refused for good.
 
 mod drop;
+mod export;
 mod ls;
 mod replay;
 mod show;
@@ -22,15 +23,19 @@ pub(crate) async fn run(command: &DeadLetters, client: &Client, output: &mut Out
     match command {
         DeadLetters::Ls { pipeline, limit } => ls::run(pipeline.as_deref(), *limit, client, output).await,
         DeadLetters::Show { number, pipeline } => {
-            let pipeline = pipeline::meant(pipeline.as_deref(), client).await?;
+            let pipeline = pipeline::meant(pipeline.as_deref(), "--pipeline ", client).await?;
             show::run(&pipeline, *number, client, output).await
         }
         DeadLetters::Replay(chosen) => {
-            let pipeline = pipeline::meant(chosen.pipeline.as_deref(), client).await?;
+            let pipeline = pipeline::meant(chosen.pipeline.as_deref(), "--pipeline ", client).await?;
             replay::run(&pipeline, chosen.which(), client, output).await
         }
+        DeadLetters::Export(asked) => {
+            let pipeline = pipeline::meant(asked.job.as_deref(), "", client).await?;
+            export::run(&pipeline, asked, client, output).await
+        }
         DeadLetters::Drop { chosen, yes } => {
-            let pipeline = pipeline::meant(chosen.pipeline.as_deref(), client).await?;
+            let pipeline = pipeline::meant(chosen.pipeline.as_deref(), "--pipeline ", client).await?;
             drop::run(&pipeline, chosen.which(), *yes, client, output).await
         }
     }

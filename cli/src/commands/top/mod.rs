@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::widgets::TableState;
 use splashdam_api::Client;
 use tokio::task::JoinHandle;
 
@@ -44,14 +45,19 @@ enum Order {
 async fn live(client: &Client, watch: &mut Watch, terminal: &mut DefaultTerminal) -> anyhow::Result<()> {
     let mut looked = Instant::now();
     let mut under_way: Option<JoinHandle<String>> = None;
+    let mut place = TableState::default();
     loop {
-        terminal.draw(|frame| draw::draw(frame, watch))?;
+        terminal.draw(|frame| draw::draw(frame, watch, &mut place))?;
         if let Some(key) = next_key()? {
             match key {
                 KeyEvent { code: KeyCode::Char('q') | KeyCode::Esc, .. } => return Ok(()),
                 KeyEvent { code: KeyCode::Char('c'), modifiers: KeyModifiers::CONTROL, .. } => return Ok(()),
                 KeyEvent { code: KeyCode::Up | KeyCode::Char('k'), .. } => watch.choose(-1),
                 KeyEvent { code: KeyCode::Down | KeyCode::Char('j'), .. } => watch.choose(1),
+                KeyEvent { code: KeyCode::PageUp, .. } => watch.choose(-page(terminal)),
+                KeyEvent { code: KeyCode::PageDown, .. } => watch.choose(page(terminal)),
+                KeyEvent { code: KeyCode::Home, .. } => watch.choose(isize::MIN),
+                KeyEvent { code: KeyCode::End, .. } => watch.choose(isize::MAX),
                 KeyEvent { code: KeyCode::Char('p'), .. } => order(Order::Pause(true), client, watch, &mut under_way),
                 KeyEvent { code: KeyCode::Char('r'), .. } => order(Order::Pause(false), client, watch, &mut under_way),
                 KeyEvent { code: KeyCode::Char('f'), .. } => order(Order::Flush, client, watch, &mut under_way),
@@ -74,6 +80,11 @@ async fn live(client: &Client, watch: &mut Watch, terminal: &mut DefaultTerminal
             }
         }
     }
+}
+
+/// Rows that a page key goes: rather too few than too many.
+fn page(terminal: &DefaultTerminal) -> isize {
+    terminal.size().map_or(10, |size| (size.height / 2).max(1).cast_signed().into())
 }
 
 /// The key that was pressed meanwhile, if one was.

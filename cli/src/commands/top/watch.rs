@@ -50,7 +50,9 @@ impl Watch {
                 past.lags.pop_front();
             }
         }
-        self.chosen = self.chosen.min(status.pipelines.len().saturating_sub(1));
+        // Others may have come before it.
+        let same = self.chosen().and_then(|job| status.pipelines.iter().position(|other| other.id == job.id));
+        self.chosen = same.unwrap_or(self.chosen).min(status.pipelines.len().saturating_sub(1));
         if std::mem::take(&mut self.missing) {
             self.said.clear();
         }
@@ -113,6 +115,21 @@ mod tests {
         watch.see(anew, begin + Duration::from_secs(3));
         watch.see(Status { pipelines: Vec::new(), ..status(0, 0) }, begin + Duration::from_secs(4));
         assert!(watch.past("web").is_none() && watch.chosen().is_none());
+    }
+
+    #[test]
+    fn the_chosen_job_stays_chosen_when_others_come_before_it() {
+        let of = |ids: &[&str]| {
+            let job = |id: &&str| PipelineStatus { id: (*id).to_owned(), ..PipelineStatus::default() };
+            Status { pipelines: ids.iter().map(job).collect(), ..Status::default() }
+        };
+        let mut watch = Watch::default();
+        watch.see(of(&["a", "c"]), Instant::now());
+        watch.choose(1);
+        watch.see(of(&["a", "b", "c"]), Instant::now());
+        assert_eq!(watch.chosen().unwrap().id, "c");
+        watch.see(of(&["a", "b"]), Instant::now());
+        assert_eq!(watch.chosen().unwrap().id, "b");
     }
 
     #[test]
