@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use e2e::agent::{PATIENCE, Room};
 use e2e::ctl::Ctl;
-use e2e::endpoint::Endpoint;
+use e2e::endpoint::{Endpoint, Reply};
 use e2e::oracle::Oracle;
 use e2e::seed::Rng;
 use e2e::service::Service;
@@ -174,6 +174,39 @@ fn a_changed_job_that_can_t_start_runs_on_as_it_was() {
     assert_eq!(ids(&site.reload().unwrap()["changed"]), ["counts"]);
     site.append("k.json", "{\"k\":\"a\",\"n\":9}\n");
     wait::holds("it counts on from there", PATIENCE, || site.count() == Some(3));
+    service.stop();
+}
+
+/// Who ends gives back what was never answered; it must not lie there until a restart.
+#[test]
+fn what_was_under_way_when_its_job_changed_is_sent_by_its_successor() {
+    let site = Site::new();
+    let script = |linger: &str| {
+        let (logs, url) = (site.room.logs().display().to_string(), site.endpoint.url());
+        format!(
+            "CREATE TABLE s (k STRING) WITH ('connector' = 'filesystem', 'path' = '{logs}/k.json', 'format' = 'json');\n\
+             CREATE TABLE t (k STRING) WITH ('connector' = 'elasticsearch-7', 'hosts' = '{url}', 'index' = 'rows', \
+             'sink.bulk-flush.interval' = '{linger}');\nINSERT INTO t SELECT k FROM s;\n"
+        )
+    };
+    let lines = |linger: &str| site.job("app", &format!("[sink.bulk]\nlinger = \"{linger}\"\n"));
+    site.put("app.toml", lines("50ms"));
+    site.put("rows.sql", script("50ms"));
+    // Whatever comes is never answered.
+    site.endpoint.on_bulk(|_| Reply::Hang);
+    let service = site.serve();
+    site.append("app.log", "one\n");
+    site.append("k.json", "{\"k\":\"a\"}\n");
+    let asked = |index: &str| site.endpoint.log().iter().any(|request| request.index == index);
+    wait::holds("both are under way", PATIENCE, || asked("logs-app") && asked("rows"));
+    site.endpoint.heal();
+    assert!(site.endpoint.count("logs-app") + site.endpoint.count("rows") == 0, "something arrived already");
+    site.put("app.toml", lines("60ms"));
+    site.put("rows.sql", script("60ms"));
+    assert_eq!(ids(&site.reload().unwrap()["changed"]), ["app", "rows"]);
+    // Well before the first request's own timeout of a minute.
+    let soon = Duration::from_secs(30);
+    wait::holds("both have arrived", soon, || site.endpoint.count("logs-app") == 1 && site.endpoint.count("rows") == 1);
     service.stop();
 }
 
