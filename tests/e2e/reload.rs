@@ -177,8 +177,7 @@ fn a_changed_job_that_can_t_start_runs_on_as_it_was() {
     service.stop();
 }
 
-/// The second pipeline of a job within a process must take over what the first one had handed out and not settled:
-/// nobody else will, and it would lie there until a restart.
+/// Who ends gives back what was never answered; it must not lie there until a restart.
 #[test]
 fn what_was_under_way_when_its_job_changed_is_sent_by_its_successor() {
     let site = Site::new();

@@ -73,6 +73,14 @@ impl Site<'_> {
         }
     }
 
+    /// The job's place in the store, with all in it that a former run of it in this process had handed out (a query's
+    /// state always is) and may not have given back.
+    fn door(&self, job: &JobPlan) -> Result<store::Pipeline, StartError> {
+        let door = self.store.pipeline(job.id(), job.buffer())?;
+        door.reclaim();
+        Ok(door)
+    }
+
     /// What is wrong with a query, with the advice for this way of running it.
     fn advised(&self, error: &QueryError, job: &str) -> String {
         let said = error.to_string();
@@ -80,8 +88,7 @@ impl Site<'_> {
     }
 
     fn ship(&self, plan: &Plan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
-        let door = self.store.pipeline(&plan.id, &plan.buffer)?;
-        door.reclaim();
+        let door = self.door(job)?;
         if self.settings.begin_anew.contains(&plan.id) {
             begin_anew(&plan.id, &door)?;
         }
@@ -107,8 +114,7 @@ impl Site<'_> {
     fn query(&self, plan: &QueryPlan, job: &JobPlan, metrics: PipelineMetrics) -> Result<Built, StartError> {
         let refused =
             |error: QueryError| StartError::Query { said: self.advised(&error, &plan.id), job: plan.id.clone() };
-        let door = self.store.pipeline(&plan.id, &plan.buffer)?;
-        door.reclaim();
+        let door = self.door(job)?;
         if self.settings.reset_state || self.settings.begin_anew.contains(&plan.id) {
             reset(&door, plan.tables.len())?;
         }

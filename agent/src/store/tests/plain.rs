@@ -35,6 +35,31 @@ fn what_was_committed_is_handed_out_in_order_and_forgotten_when_settled() {
     assert!(matches!(app.commit(Commit::default()), Err(StoreError::Stopped)));
 }
 
+/// A pipeline that ends without giving back (its delivery broke off) must not take what it held along.
+#[test]
+fn what_a_former_run_had_handed_out_is_handed_out_again_to_who_reclaims_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let (app, other) = (door(&store), store.pipeline("other", &BufferPlan::default()).expect("a pipeline"));
+    for n in 1..=3 {
+        commit(&app, step("logs", n, 100));
+        durable(commit(&other, step("logs", n, 100)));
+    }
+    let (first, _) = numbers(&app, "logs");
+    let (held, _) = numbers(&other, "logs");
+    assert_eq!((first, held), (vec![1, 2, 3], vec![1, 2, 3]));
+    // Its successor in the same process.
+    let app = door(&store);
+    assert_eq!(numbers(&app, "logs").0, Vec::<u64>::new(), "somebody may still hold it");
+    app.reclaim();
+    let (again, owed) = numbers(&app, "logs");
+    assert_eq!(again, [1, 2, 3]);
+    assert_eq!(numbers(&other, "logs").0, Vec::<u64>::new(), "what others hold is not touched");
+    settle(&app, &owed);
+    assert!(app.lanes().is_empty());
+    close(&store);
+}
+
 #[test]
 fn what_is_owed_and_remembered_is_there_after_a_close_and_may_have_been_sent() {
     let dir = tempfile::tempdir().expect("a folder");
