@@ -57,8 +57,7 @@ mod tests {
             bytes: 2048,
         };
         let owed = OwedToGone { lanes: vec![lane("old", "olds-1", 1200), lane("", "logs", 1)] };
-        let want = "\
- OWED     SIZE  SINK                   INDEX
+        let want = " OWED     SIZE  SINK                   INDEX
 1,200  2.0 KiB  old                    olds-1
     1  2.0 KiB  (another kind of job)  logs";
         assert_eq!(render(&owed, false), want);
