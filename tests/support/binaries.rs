@@ -14,6 +14,12 @@ pub fn splashctl() -> PathBuf {
     folder().join("splashctl")
 }
 
+/// A copy of a binary at `to`, which somebody else may run. Made by a process of its own: a program that this one has
+/// open for writing, and any child that it makes meanwhile, can't be run.
+pub fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(program).arg(to).status().expect("cp runs").success(), "{}", to.display());
+}
+
 /// The workspace's root folder.
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
