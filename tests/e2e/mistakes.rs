@@ -101,7 +101,7 @@ fn once_does_not_end_well_where_it_can_t_read_a_file() {
     let mut program = binaries::splashdam();
     if rustix::process::geteuid().is_root() {
         program = room.path().join("splashdam");
-        std::fs::copy(binaries::splashdam(), &program).unwrap();
+        binaries::copy(&binaries::splashdam(), &program);
         std::os::unix::fs::chown(room.data(), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     let once = || {

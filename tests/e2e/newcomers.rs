@@ -71,20 +71,12 @@ struct Said {
     err: String,
 }
 
-fn ctl(place: &[&str], line: &str, user: Option<u32>) -> Said {
-    let mut program = binaries::splashctl();
-    if user.is_some() {
-        // The build's folder may be one that others can't enter.
-        program = std::env::temp_dir().join(format!("splashctl-{}", std::process::id()));
-        if !program.exists() {
-            std::fs::copy(binaries::splashctl(), &program).unwrap();
-        }
-    }
-    let mut command = Command::new(program);
-    command.args(place).args(line.split(' ')).stdin(Stdio::null()).current_dir("/");
-    if let Some(user) = user {
-        command.uid(user).gid(user);
-    }
+fn ctl(place: &[&str], line: &str) -> Said {
+    said(Command::new(binaries::splashctl()).args(place), line)
+}
+
+fn said(command: &mut Command, line: &str) -> Said {
+    command.args(line.split(' ')).stdin(Stdio::null()).current_dir("/");
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
@@ -100,7 +92,7 @@ fn without_an_agent_each_command_says_how_to_start_or_find_one() {
             (&["--data-dir", &folder][..], "Start it with `splashdam run JOB --data-dir "),
             (&["--socket", &socket], "`control_socket` in its splashdam.toml"),
         ] {
-            let said = ctl(place, line, None);
+            let said = ctl(place, line);
             assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{line}: {}", said.err);
             assert!(
                 said.err.contains("is splashdam running? looked for ") && said.err.contains(next),
@@ -121,9 +113,10 @@ fn who_may_not_ask_is_told_who_may() {
     let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), "logs", ""));
     agent.start_ready();
     std::fs::set_permissions(room.data(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let data = room.data();
+    let (data, program) = (room.data(), room.path().join("splashctl"));
+    binaries::copy(&binaries::splashctl(), &program);
     for line in COMMANDS {
-        let said = ctl(&["--data-dir", data.to_str().unwrap()], line, Some(NOBODY));
+        let said = said(Command::new(&program).arg("--data-dir").arg(&data).uid(NOBODY).gid(NOBODY), line);
         assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{line}: {}", said.err);
         assert!(
             said.err.contains("permission denied on ") && said.err.contains("members of group root"),
@@ -143,7 +136,7 @@ fn a_job_that_is_not_there_is_told_with_those_that_are() {
     let data = room.data();
     let of_a_job = COMMANDS.iter().filter(|line| line.split(' ').any(|word| word == "job"));
     for line in of_a_job {
-        let said = ctl(&["--data-dir", data.to_str().unwrap()], &line.replace(" job", " jbo"), None);
+        let said = ctl(&["--data-dir", data.to_str().unwrap()], &line.replace(" job", " jbo"));
         assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{line}: {}", said.err);
         let told = said.err.contains("\"jbo\"") && said.err.contains("there is job");
         assert!(told, "{line}: {}", said.err);
@@ -156,7 +149,7 @@ fn a_crooked_line_is_told_what_is_crooked_and_where_the_help_is() {
     let room = Room::new();
     let data = room.data();
     for (line, told) in CROOKED {
-        let said = ctl(&[], line, None);
+        let said = ctl(&[], line);
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{line}: {}", said.err);
         assert!(said.err.contains(told) && said.err.contains("try '--help'"), "{line}: {}", said.err);
     }
@@ -170,11 +163,9 @@ fn a_socket_that_a_killed_agent_left_behind_is_told_apart() {
     agent.start_ready();
     agent.kill();
     let data = room.data();
-    wait::holds("nobody listens", PATIENCE, || {
-        ctl(&["--data-dir", data.to_str().unwrap()], "status", None).code == Some(3)
-    });
+    wait::holds("nobody listens", PATIENCE, || ctl(&["--data-dir", data.to_str().unwrap()], "status").code == Some(3));
     for line in COMMANDS {
-        let said = ctl(&["--data-dir", data.to_str().unwrap()], line, None);
+        let said = ctl(&["--data-dir", data.to_str().unwrap()], line);
         assert!(
             said.err.contains("left behind by an agent that was killed") && said.err.contains("Start it"),
             "{line}: {}",

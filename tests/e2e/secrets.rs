@@ -263,7 +263,7 @@ fn broken(site: &Site) {
     let sql = [
         ("accessKey = 'hush-secret'", "accesKey = 'hush-secret'"),
         ("accessKey = 'hush-secret'", "accessKey = 'hush-secret"),
-        ("accessKey = 'hush-secret'", "accessKey = hush-secret"),
+        ("accessKey = 'hush-secret'", "accessKey = hush secret"),
         ("accessKey = 'hush-secret'", "accessKey 'hush-secret'"),
         ("accessKey = '${pass}'", "accessKey = '${pas}', password = 'hush'"),
         ("endPoint = 'http://127", "endPoint = 'http://u:hush@127"),

@@ -14,6 +14,12 @@ pub fn splashctl() -> PathBuf {
     folder().join("splashctl")
 }
 
+/// A copy of a binary at `to`, which somebody else may run. Made by a process of its own: a program that this one has
+/// open for writing, and any child that it makes meanwhile, can't be run.
+pub fn copy(program: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(program).arg(to).status().expect("cp runs").success(), "{}", to.display());
+}
+
 /// The workspace's root folder: what cargo says now, if it is there, since a target folder can serve several clones.
 pub fn workspace() -> &'static Path {
     static ROOT: OnceLock<PathBuf> = OnceLock::new();

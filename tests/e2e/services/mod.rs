@@ -1,6 +1,7 @@
 //! Against real servers: every supported version takes each line once, says no in its own words, and takes the
 //! rest after it was mended. They run where `SPLASHDAM_SERVICES=1` is set; see `tests/services.sh`.
 
+mod doctor; //  what the doctor finds there, and the search
 mod logstore; //  the published script word for word: the official SDK writes, Elasticsearch has the counts
 mod oracle; //    a real Flink: what was recorded of it, and fresh scripts
 mod published; // the published script: its counts, over kill -9

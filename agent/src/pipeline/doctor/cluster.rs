@@ -174,7 +174,7 @@ fn least_free(watermark: &str, headroom: Option<&str>, total: u64) -> u64 {
         None => watermark.trim().parse::<f64>().ok(),
     };
     let Some(used) = used else { return size(watermark).unwrap_or(0) };
-    let by_share = (total as f64 * (1.0 - used).clamp(0.0, 1.0)) as u64;
+    let by_share = (total as f64 * (1.0 - used).clamp(0.0, 1.0)).round() as u64;
     headroom.and_then(size).map_or(by_share, |most| by_share.min(most))
 }
 
