@@ -74,7 +74,7 @@ fn dead_letters_are_exported_whole_each_once_and_stay_until_they_are_replayed() 
         false => Judgement::Accept,
     });
     let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
-    let lines: String = (0..1300).map(|n| format!("{} {n}\n", if n % 2 == 0 { "bad" } else { "good" })).collect();
+    let lines: String = (0..2600).map(|n| format!("{} {n}\n", if n % 4 == 0 { "bad" } else { "good" })).collect();
     room.file("logs/app.log", lines);
     agent.start_ready();
     let ctl = agent.ctl();
@@ -86,7 +86,7 @@ fn dead_letters_are_exported_whole_each_once_and_stay_until_they_are_replayed() 
     assert_eq!(said, format!("650 dead letters of job exported to {name}\n"));
     let all = exported(&text(&name));
     let messages: Vec<String> = all.iter().map(|(_, message)| message.clone()).collect();
-    assert_eq!(messages, (0..650).map(|n| format!("bad {}", 2 * n)).collect::<Vec<_>>());
+    assert_eq!(messages, (0..650).map(|n| format!("bad {}", 4 * n)).collect::<Vec<_>>());
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let (well, _, said) = ctl.try_run(&["dead-letters", "export", "job", "--to", &name]);
     assert!(!well && said.contains("--force"), "{said}");
@@ -99,7 +99,7 @@ fn dead_letters_are_exported_whole_each_once_and_stay_until_they_are_replayed() 
     ctl.run(&["dead-letters", "replay", "--all"]);
     ctl.run(&["dead-letters", "export", "--to", &name, "--force"]);
     assert_eq!(text(&name), "");
-    endpoint.wait_count(INDEX, 1300, PATIENCE);
+    endpoint.wait_count(INDEX, 2600, PATIENCE);
     let (well, _, said) = ctl.try_run(&["dead-letters", "export", "jbo"]);
     assert!(!well && said.contains("did you mean \"job\"?"), "{said}");
 }
