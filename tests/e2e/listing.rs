@@ -74,32 +74,32 @@ fn dead_letters_are_exported_whole_each_once_and_stay_until_they_are_replayed() 
         false => Judgement::Accept,
     });
     let mut agent = room.agent(&room.raw_job("*.log", &endpoint.url(), INDEX, ""));
-    let lines: String = (0..1300).map(|n| format!("{} {n}\n", if n % 2 == 0 { "bad" } else { "good" })).collect();
+    let lines: String = (0..2600).map(|n| format!("{} {n}\n", if n % 40 == 0 { "bad" } else { "good" })).collect();
     room.file("logs/app.log", lines);
     agent.start_ready();
     let ctl = agent.ctl();
-    wait::holds("they are dead letters", PATIENCE, || ctl.number("dead_letters") == Some(650));
+    wait::holds("they are dead letters", PATIENCE, || ctl.number("dead_letters") == Some(65));
     let (file, text) = (room.path().join("dead.ndjson"), |file: &str| std::fs::read_to_string(file).unwrap());
     let name = file.display().to_string();
     let (well, out, said) = ctl.try_run(&["dead-letters", "export", "job", "--to", &name]);
     assert!(well && out.is_empty(), "{said}");
-    assert_eq!(said, format!("650 dead letters of job exported to {name}\n"));
+    assert_eq!(said, format!("65 dead letters of job exported to {name}\n"));
     let all = exported(&text(&name));
     let messages: Vec<String> = all.iter().map(|(_, message)| message.clone()).collect();
-    assert_eq!(messages, (0..650).map(|n| format!("bad {}", 2 * n)).collect::<Vec<_>>());
+    assert_eq!(messages, (0..65).map(|n| format!("bad {}", 40 * n)).collect::<Vec<_>>());
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let (well, _, said) = ctl.try_run(&["dead-letters", "export", "job", "--to", &name]);
     assert!(!well && said.contains("--force"), "{said}");
     // What was replayed meanwhile is not there any more, and an export goes on behind any number.
-    let middle = all[400].0.to_string();
+    let middle = all[40].0.to_string();
     endpoint.heal();
-    ctl.run(&["dead-letters", "replay", "--pipeline", "job", &all[3].0.to_string(), &all[500].0.to_string()]);
+    ctl.run(&["dead-letters", "replay", "--pipeline", "job", &all[3].0.to_string(), &all[50].0.to_string()]);
     let rest = exported(&ctl.run(&["dead-letters", "export", "job", "--from", &middle]));
-    assert_eq!(rest, all[400..].iter().filter(|letter| letter.0 != all[500].0).cloned().collect::<Vec<_>>());
+    assert_eq!(rest, all[40..].iter().filter(|letter| letter.0 != all[50].0).cloned().collect::<Vec<_>>());
     ctl.run(&["dead-letters", "replay", "--all"]);
     ctl.run(&["dead-letters", "export", "--to", &name, "--force"]);
     assert_eq!(text(&name), "");
-    endpoint.wait_count(INDEX, 1300, PATIENCE);
+    endpoint.wait_count(INDEX, 2600, PATIENCE);
     let (well, _, said) = ctl.try_run(&["dead-letters", "export", "jbo"]);
     assert!(!well && said.contains("did you mean \"job\"?"), "{said}");
 }

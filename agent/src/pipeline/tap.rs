@@ -358,6 +358,12 @@ mod tests {
         }
     }
 
+    /// Documents that have passed, and bytes of them.
+    fn kept(ring: &Ring) -> (u64, usize) {
+        let passed = ring.passed();
+        (passed.count, passed.bytes)
+    }
+
     fn ids(range: std::ops::Range<u32>) -> Vec<String> {
         range.map(|n| format!("i{n}")).collect()
     }
@@ -366,7 +372,7 @@ mod tests {
     fn what_passes_while_nobody_watches_is_not_kept() {
         let ring = Ring::default();
         ring.members(&[member(0, 5, 1)]);
-        assert_eq!((ring.passed().count, ring.passed().bytes), (0, 0));
+        assert_eq!(kept(&ring), (0, 0));
         let (cursor, opened) = ring.ask(Instant::now());
         assert!(opened && !ring.ask(Instant::now()).1);
         ring.members(&[member(5, 3, 1), Member { index: STATE_LANE.into(), ..member(8, 9, 1) }]);
@@ -435,7 +441,7 @@ mod tests {
         ring.members(&[member(0, 5, 1)]);
         assert!(!ring.close(now) && ring.close(now + KEPT));
         ring.members(&[member(5, 5, 1)]);
-        assert_eq!((ring.passed().count, ring.passed().bytes), (0, 0));
+        assert_eq!(kept(&ring), (0, 0));
         assert!(!ring.open.load(Ordering::Relaxed));
         assert_eq!(Cursor::parse(&first.to_string()), Some(first));
         assert_eq!(["", "7", "x-1", "1-x"].map(Cursor::parse), [None; 4]);

@@ -284,7 +284,7 @@ mod tests {
         assert!(seen.contains("job-49") && !seen.contains("job-00"), "{seen}");
         watch.choose(-4);
         let seen = screen_of(&watch, (80, 24), &mut place);
-        assert!(seen.contains("job-49") && seen.matches("refused").count() == 20, "{seen}");
+        assert!(seen.contains("job-45") && seen.matches("refused").count() == 20, "{seen}");
         watch.choose(isize::MIN);
         let seen = screen_of(&watch, (80, 24), &mut place);
         assert!(seen.contains("job-00") && !seen.contains("job-49"), "{seen}");
