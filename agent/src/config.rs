@@ -25,8 +25,8 @@ use serde_json::Value as Json;
 use toml_edit::Document;
 
 use crate::job::{
-    self, Datasources, Dialect, Files, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View, Written,
-    syntax_problem, with_file,
+    self, Datasources, Dialect, Files, JobFile, OWN_VIEW, Outside, Problem, Problems, Reader, Section, Vars, View,
+    Written, syntax_problem, with_file,
 };
 use crate::plan::{Durability, JobPlan};
 
@@ -108,7 +108,7 @@ impl Config {
     }
 
     /// The settings that hold where the file says nothing.
-    fn in_words(&self) -> Vec<(&'static str, Json)> {
+    pub(crate) fn in_words(&self) -> Vec<(&'static str, Json)> {
         let path = |path: &Path| Json::from(path.display().to_string());
         let durability = match self.durability {
             Durability::Group => "group",
@@ -203,29 +203,40 @@ fn read_agent_id<'d>(reader: &mut Reader<'d>, root: &Section<'d>) -> Option<Stri
     None
 }
 
-/// The service's files as they are written, for who wants to see what runs. What can't be read is left out.
-pub(crate) fn files_of(path: &Path, config: &Config) -> Files {
-    let read = |file: &Path| Written::of(file, &job::read_file(file).ok()?);
-    let jobs = list_jobs(config).unwrap_or_default();
+/// The service's files as they are written, for who wants to see what runs. `found`: its jobs, with their `problems`.
+pub(crate) fn files_of(path: &Path, config: &Config, found: &[Found], problems: &Problems) -> Files {
+    let job = |found: &Found| {
+        let stem = || found.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        JobFile {
+            id: found.plan.as_ref().map_or_else(stem, |plan| plan.id().to_owned()),
+            refused: found.plan.is_none().then(|| problems.refusal_of(&found.file.display().to_string())),
+            written: written(&found.file),
+        }
+    };
     Files {
-        service: Some((read(path).unwrap_or_default(), config.in_words())),
-        jobs: jobs.iter().filter_map(|file| read(file)).collect(),
-        datasources: read(&config.datasources).into_iter().collect(),
+        service: Some((written(path), config.in_words())),
+        jobs: found.iter().map(job).collect(),
+        datasources: vec![written(&config.datasources)],
     }
 }
 
 /// The same of job files that are named one by one.
-pub(crate) fn files_of_jobs(jobs: &[PathBuf]) -> Files {
-    let beside: BTreeSet<PathBuf> = jobs.iter().map(|file| Datasources::beside(file)).collect();
-    let read = |file: &PathBuf| {
-        let whole = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        Written::of(&whole, &job::read_file(file).ok()?)
-    };
+pub(crate) fn files_of_jobs(files: &[PathBuf], jobs: &[JobPlan]) -> Files {
+    let beside: BTreeSet<PathBuf> = files.iter().map(|file| Datasources::beside(file)).collect();
+    let job =
+        |(file, job): (&PathBuf, &JobPlan)| JobFile { id: job.id().to_owned(), refused: None, written: written(file) };
     Files {
         service: None,
-        jobs: jobs.iter().filter_map(read).collect(),
-        datasources: beside.iter().filter_map(read).collect(),
+        jobs: files.iter().zip(jobs).map(job).collect(),
+        datasources: beside.iter().map(|file| written(file)).collect(),
     }
+}
+
+/// Of what can't be read the name alone.
+fn written(file: &Path) -> Written {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let read = job::read_file(&file).ok().and_then(|text| Written::of(&file, &text));
+    read.unwrap_or_else(|| Written { file, ..Written::default() })
 }
 
 /// One job file of the service, as found.

@@ -160,6 +160,27 @@ pub(crate) enum Positions {
     },
     /// Read again what a job has read: files from their beginning, Logstores from a time on
     Reset(Resetting),
+    /// Read one file on from another place: again from there, or passing over what lies before
+    Set(Setting),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Setting {
+    /// The job
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// The file, as `positions ls` shows it
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+    /// Where to: "end", or the byte at which a line begins
+    #[arg(long, value_name = "OFFSET")]
+    pub(crate) to: String,
+    /// Replace documents that are there [default: they stay, and those that are missing are added]
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -347,6 +368,10 @@ mod tests {
             (
                 "dead-letters export web --to f --force --socket s",
                 "DeadLetters(Export(Exporting { job: Some(\"web\"), to: Some(\"f\"), force: true, from: 0 })) \"s\"",
+            ),
+            (
+                "positions set web /var/log/a.log --to end --socket s",
+                "Positions(Set(Setting { job: \"web\", path: \"/var/log/a.log\", to: \"end\", overwrite: false, yes: false })) \"s\"",
             ),
             ("test-connection web --socket s", "TestConnection { name: \"web\" } \"s\""),
             ("dead-letters show 7 --socket s", "DeadLetters(Show { number: 7, pipeline: None }) \"s\""),

@@ -138,7 +138,8 @@ fn a_job_that_is_not_there_is_told_with_those_that_are() {
     for line in of_a_job {
         let said = ctl(&["--data-dir", data.to_str().unwrap()], &line.replace(" job", " jbo"));
         assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{line}: {}", said.err);
-        let told = said.err.contains("\"jbo\"") && said.err.contains("there is job");
+        let told = said.err.contains("\"jbo\"")
+            && (said.err.contains("there is job") || said.err.contains("did you mean \"job\"?"));
         assert!(told, "{line}: {}", said.err);
     }
     agent.stop();

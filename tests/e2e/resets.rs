@@ -122,6 +122,50 @@ fn files_are_read_again_from_their_beginning_under_their_ids_or_under_new_ones()
 }
 
 #[test]
+fn one_file_is_read_on_from_a_line_that_an_operator_names_and_from_no_other_place() {
+    let (room, endpoint) = (Room::new(), Endpoint::start());
+    let log = room.logs().join("a.log");
+    std::fs::write(&log, "one\ntwo\nthree\n").unwrap();
+    let mut agent = room.agent(&format!("id = \"job\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, "")));
+    agent.start_ready();
+    endpoint.wait_count(INDEX, 3, PATIENCE);
+    settled(&agent, 3);
+    let path = log.to_str().unwrap();
+    let set =
+        |to: &str| vec!["positions", "set", "job", path, "--to", to].into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let set = |agent: &Agent, to: &str, more: &[&str]| {
+        let arguments = set(to);
+        let all: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        agent.ctl().try_run(&all)
+    };
+    for (to, why) in [("5", "a line, which begins at 4"), ("99", "it ends at 14"), ("x", "like 0 or 4096")] {
+        let (well, _, err) = set(&agent, to, &["--yes"]);
+        assert!(!well && err.contains(why), "{err}");
+    }
+    let said = refused(&agent, &["positions", "set", "job", "/nowhere", "--to", "0", "--yes"]);
+    assert!(said.contains("positions ls"), "{said}");
+    assert!(set(&agent, "4", &["--yes"]).0);
+    settled(&agent, 5);
+    assert_eq!((endpoint.count(INDEX), agent.ctl().number("duplicate_records")), (3, Some(2)));
+    // Passing over what came while it read nothing; it is told before.
+    agent.ctl().run(&["pause", "job"]);
+    std::fs::write(&log, "one\ntwo\nthree\nfour\nfive\nsi").unwrap();
+    let (well, _, err) = set(&agent, "end", &[]);
+    assert!(!well && err.contains("that is forward: 10 are not read"), "{err}");
+    assert!(set(&agent, "end", &["--yes"]).0);
+    agent.ctl().run(&["resume", "job"]);
+    std::fs::write(&log, "one\ntwo\nthree\nfour\nfive\nsix\n").unwrap();
+    endpoint.wait_count(INDEX, 4, PATIENCE);
+    agent.kill();
+    agent.start_ready();
+    std::fs::write(room.logs().join("b.log"), "seven\n").unwrap();
+    endpoint.wait_count(INDEX, 5, PATIENCE);
+    let texts = endpoint
+        .documents(|documents| documents.of(INDEX).map(|(_, d)| d.json()["message"].to_string()).collect::<Vec<_>>());
+    assert!(!texts.iter().any(|text| text.contains("four") || text.contains("five")), "{texts:?}");
+}
+
+#[test]
 fn what_can_not_be_read_again_says_why() {
     let (room, endpoint, logstore) = (Room::new(), Endpoint::start(), start(1));
     let mut numbers = Numbers::new("sls-reset-refused");

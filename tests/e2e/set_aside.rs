@@ -105,8 +105,7 @@ fn a_changed_script_is_refused_with_the_difference_whatever_its_state_would_be()
             "+ aggregate COUNT(*) BIGINT as EXPR$0, MAX(n) BIGINT as EXPR$1, MIN(n)",
         ),
         ("COUNT(*)", "COUNT(DISTINCT n)", "COUNT(DISTINCT n)"),
-        ("k, COUNT(*) FROM s GROUP BY k", "CAST(n AS STRING), COUNT(*) FROM s GROUP BY n", "+ "),
-        ("k, COUNT(*) FROM s GROUP BY k", "k, n FROM s", "- "),
+        ("k, COUNT(*) FROM s GROUP BY k", "CAST(n AS STRING), COUNT(*) FROM s GROUP BY CAST(n AS STRING)", "+ "),
     ] {
         std::fs::write(&script, right.replace(before, now)).unwrap();
         let output = agent.once();

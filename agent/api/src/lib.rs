@@ -34,7 +34,7 @@ pub use socket::{DEFAULT_SOCKET, SOCKET_NAME, ShortPath};
 pub use tap::{Tap, Tapped, TappedDocument};
 pub use types::{
     Changed, Chosen, Connection, ConnectionTest, Connections, DeadLetter, FailedJob, Flushed, FlushedPipeline, Health,
-    ParkedLane, PipelinePositions, PipelineStatus, Position, Refusal, Reloaded, Reset, ResetHow, ResetSource,
+    ParkedLane, PipelinePositions, PipelineStatus, Place, Position, Refusal, Reloaded, Reset, ResetHow, ResetSource,
     ResetSources, ResetTo, Selection, ShardStatus, State, Status, Steered, Which,
 };
 

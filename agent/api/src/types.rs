@@ -295,12 +295,23 @@ pub struct Reset {
     pub only_look: bool,
 }
 
-/// `"beginning"`, or `{"at": UNIX-SECONDS}` by the time at which a Logstore received its logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// `"beginning"`, `{"at": UNIX-SECONDS}` by the time at which a Logstore received its logs, or
+/// `{"place": {"path": …, "offset": …}}` in one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResetTo {
     Beginning,
     At(i64),
+    Place(Place),
+}
+
+/// The beginning of a line in a file that a job reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// As `positions` shows it.
+    pub path: String,
+    /// In bytes. `None`: behind the last whole line.
+    pub offset: Option<u64>,
 }
 
 /// What becomes of documents that are there already; there is no default.

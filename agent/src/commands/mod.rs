@@ -5,7 +5,6 @@ mod connections;
 mod demo;
 mod exit;
 mod explain;
-mod job_files;
 mod progress;
 mod reload;
 mod run;

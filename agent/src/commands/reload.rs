@@ -11,9 +11,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::job_files;
 use super::serve::share_buffer;
 use crate::config::{self, Config};
+use crate::job::Files;
 use crate::pipeline::{Agent, Asking};
 use crate::plan::JobPlan;
 
@@ -64,20 +64,20 @@ impl Reloader {
         if problems.has_errors() {
             return Err(refused(problems.to_string()));
         }
-        let files = job_files::of(&found, &problems);
+        let mut files = config::files_of(&self.path, &config, &found, &problems);
+        self.keep_what_waits(&config, &mut files);
         let mut plans: Vec<JobPlan> = found.into_iter().filter_map(|found| found.plan).collect();
         share_buffer(&mut plans, config.buffer_max_bytes);
         let mut reloaded = self.agent.reload(plans)?;
         let failed: Vec<&str> = reloaded.failed.iter().map(|job| job.id.as_str()).collect();
-        self.agent.configured_anew(config::files_of(&self.path, &config), &failed);
-        self.agent.know_files(files);
+        self.agent.configured_anew(files, &failed);
         reloaded.warnings.extend(problems.to_string().lines().map(str::to_owned));
         reloaded.warnings.extend(self.for_a_restart(&config));
         Ok(reloaded)
     }
 
     /// Settings that have changed and are read at a start only.
-    fn for_a_restart(&self, now: &Config) -> Option<String> {
+    fn waiting(&self, now: &Config) -> Vec<&'static str> {
         let booted = &self.booted;
         let changed = [
             ("data_dir", booted.data_dir != now.data_dir),
@@ -87,9 +87,22 @@ impl Reloader {
             ("http_listen", booted.http_listen != now.http_listen),
             ("log_level", booted.log_level != now.log_level),
         ];
-        let names: Vec<&str> = changed.iter().filter(|(_, changed)| *changed).map(|(name, _)| *name).collect();
-        let (file, names) = (self.path.display(), names.join(", "));
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+    }
+
+    fn for_a_restart(&self, now: &Config) -> Option<String> {
+        let (file, names) = (self.path.display(), self.waiting(now).join(", "));
         (!names.is_empty()).then(|| format!("{file}: warning: what changed in {names} waits for a restart"))
+    }
+
+    /// What is shown is what holds.
+    fn keep_what_waits(&self, now: &Config, files: &mut Files) {
+        let waiting = self.waiting(now);
+        if let Some((written, held)) = &mut files.service {
+            written.settings.retain(|(key, _)| !waiting.contains(&key.as_str()));
+            held.retain(|(key, _)| !waiting.contains(key));
+            held.extend(self.booted.in_words().into_iter().filter(|(key, _)| waiting.contains(key)));
+        }
     }
 }
 

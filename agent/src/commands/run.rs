@@ -8,12 +8,12 @@ use std::time::Duration;
 use splashdam_api::words::{bytes, count, plural};
 
 use super::progress::ProgressLine;
-use super::{Exit, STOP_WITHIN, job_files, summary};
+use super::{Exit, STOP_WITHIN, summary};
 use crate::config::{self, LogLevel};
 use crate::control;
 use crate::job::{Datasources, Files, Problems, Vars};
 use crate::log;
-use crate::pipeline::{Agent, JobFile, Progress, Settings, StartError};
+use crate::pipeline::{Agent, Progress, Settings, StartError};
 use crate::plan::{Durability, JobPlan, SourcePlan};
 use crate::source::file::matches;
 use crate::store::StoreError;
@@ -67,13 +67,13 @@ pub(super) fn run(files: &[PathBuf], data_dir: Option<PathBuf>, how: How) -> Exi
             return Exit::Failed;
         }
     };
-    let known: Vec<JobFile> = files.iter().zip(&jobs).map(|(file, job)| job_files::named(file, job.id())).collect();
-    let exit = runtime.block_on(foreground(settings, jobs, known, config::files_of_jobs(files)));
+    let files = config::files_of_jobs(files, &jobs);
+    let exit = runtime.block_on(foreground(settings, jobs, files));
     runtime.shutdown_timeout(Duration::from_millis(100));
     exit
 }
 
-async fn foreground(settings: Settings, jobs: Vec<JobPlan>, known: Vec<JobFile>, files: Files) -> Exit {
+async fn foreground(settings: Settings, jobs: Vec<JobPlan>, files: Files) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -87,7 +87,6 @@ async fn foreground(settings: Settings, jobs: Vec<JobPlan>, known: Vec<JobFile>,
         Err(error) => return start_failed(&error),
     };
     agent.configured(files);
-    agent.know_files(known);
     let (stop_control, stopped) = tokio::sync::watch::channel(false);
     if let Err(error) = control::serve(&socket, agent.clone(), stopped) {
         tracing::warn!(%error, "no control socket: splashctl can't reach this agent");

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::run::{Signals, complain, complain_of, failed, start_failed};
 use super::watchdog::Watchdog;
-use super::{Exit, STOP_WITHIN, job_files, reload, status_line, summary};
+use super::{Exit, STOP_WITHIN, reload, status_line, summary};
 use crate::config::Config;
-use crate::pipeline::{Agent, JobFile, Settings};
+use crate::job::Files;
+use crate::pipeline::{Agent, Settings};
 use crate::plan::JobPlan;
 use crate::{config, control, log};
 
@@ -31,7 +32,7 @@ pub(super) fn serve(path: &Path, begin_anew: Vec<String>) -> Exit {
     // A bad job is named and set aside; the good ones run.
     let (found, problems) = config::load_all(&config);
     complain_of(&problems);
-    let files = job_files::of(&found, &problems);
+    let files = config::files_of(path, &config, &found, &problems);
     let mut plans: Vec<JobPlan> = found.into_iter().filter_map(|found| found.plan).collect();
     share_buffer(&mut plans, config.buffer_max_bytes);
     let runtime = match super::runtime() {
@@ -53,12 +54,7 @@ pub(super) fn share_buffer(plans: &mut [JobPlan], all: Option<u64>) {
     }
 }
 
-async fn service(
-    path: &Path,
-    config: &Config,
-    (plans, files): (Vec<JobPlan>, Vec<JobFile>),
-    begin_anew: Vec<String>,
-) -> Exit {
+async fn service(path: &Path, config: &Config, (plans, files): (Vec<JobPlan>, Files), begin_anew: Vec<String>) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return failed(&error),
@@ -81,8 +77,7 @@ async fn service(
         Ok(agent) => Arc::new(agent),
         Err(error) => return start_failed(&error),
     };
-    agent.configured(config::files_of(path, config));
-    agent.know_files(files);
+    agent.configured(files);
     for why in agent.failures() {
         complain(format!("{why}\nThis job is set aside, and all that it has is kept; the others run."));
     }

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::Value as Json;
 use splashdam_api::DeadLetter;
 
 use super::machine;
@@ -56,7 +57,7 @@ pub(super) async fn bundle<O: Operations>(agent: &O) -> Result<Vec<u8>, String> 
     let mut files = vec![("README.txt", README.as_bytes().to_vec())];
     let about = serde_json::json!({ "version": splashdam_api::VERSION, "made_at": now.to_rfc3339() });
     files.push(("about.json", json(&about)));
-    files.push(("status.json", json(&status)));
+    files.push(("status.json", json(&quiet(&status))));
     files.push(("positions.json", json(&agent.positions(None))));
     files.push(("metrics.txt", agent.metrics_text().into_bytes()));
     match agent.configuration(None) {
@@ -67,7 +68,7 @@ pub(super) async fn bundle<O: Operations>(agent: &O) -> Result<Vec<u8>, String> 
         Err(why) => files.push(("config.txt", why.into_bytes())),
     }
     files.push(match agent.doctor().await {
-        Ok(diagnosis) => ("doctor.json", json(&diagnosis)),
+        Ok(diagnosis) => ("doctor.json", json(&quiet(&diagnosis))),
         Err(why) => ("doctor.txt", why.into_bytes()),
     });
     let mut reasons = Vec::new();
@@ -75,7 +76,8 @@ pub(super) async fn bundle<O: Operations>(agent: &O) -> Result<Vec<u8>, String> 
         reasons.extend(reasons_of(agent, &pipeline.id).await);
     }
     files.push(("dead-letters.json", json(&reasons)));
-    files.push(("log.txt", (log::recent().join("\n") + "\n").into_bytes()));
+    let lines: String = log::recent().iter().map(|line| format!("{}\n", told(line))).collect();
+    files.push(("log.txt", lines.into_bytes()));
     let folder = PathBuf::from(&status.data_dir);
     let made = tokio::task::spawn_blocking(move || {
         files.push(("machine.txt", machine::facts(&folder).into_bytes()));
@@ -100,11 +102,42 @@ fn reason(letter: DeadLetter) -> Reason {
     Reason { pipeline, number, at, index, kind, reason: head(&reason).to_owned(), status }
 }
 
-/// A reason up to where it quotes the document: its id, the value of a field, what a parser choked on.
+/// Behind these a text quotes what was read: the id, the value of a field, what a parser choked on.
+const QUOTES: &[&str] = &[
+    " in document with id",
+    ". Preview of",
+    ": For input string",
+    ": failed to parse date field",
+    "The prefix of the first immense term",
+    " found=",
+    " example=",
+];
+
+/// A text up to where it quotes a document.
+fn told(text: &str) -> &str {
+    let end = QUOTES.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+    text.get(..end).unwrap_or(text)
+}
+
+/// The same of all texts in it.
+fn quiet(value: &impl Serialize) -> Json {
+    fn cut(value: &mut Json) {
+        match value {
+            Json::String(text) => *text = told(text).to_owned(),
+            Json::Array(list) => list.iter_mut().for_each(cut),
+            Json::Object(map) => map.values_mut().for_each(cut),
+            Json::Null | Json::Bool(_) | Json::Number(_) => {}
+        }
+    }
+    let mut value = serde_json::to_value(value).unwrap_or_default();
+    cut(&mut value);
+    value
+}
+
+/// Why a document was refused: more than its beginning may quote it.
 fn head(reason: &str) -> &str {
-    let marks = [" in document with id", ". Preview of", ": "];
-    let end = marks.iter().filter_map(|mark| reason.find(mark)).min().unwrap_or(reason.len());
-    reason.get(..end).unwrap_or(reason)
+    let reason = told(reason);
+    reason.split_once(": ").map_or(reason, |(head, _)| head)
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
@@ -126,6 +159,18 @@ fn archive(files: &[(&'static str, Vec<u8>)], now: Timestamp) -> std::io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_of_a_status_or_a_log_quotes_a_document() {
+        let why = "mapper_parsing_exception: failed to parse field [n] of type [long] in document with id 'x'. Preview of field's value: 'hush'";
+        let status = serde_json::json!({ "pipelines": [{ "id": "web", "why": why, "owed": 7 }] });
+        let want = "mapper_parsing_exception: failed to parse field [n] of type [long]";
+        assert_eq!(quiet(&status), serde_json::json!({ "pipelines": [{ "id": "web", "why": want, "owed": 7 }] }));
+        assert_eq!(
+            told("WARN a record without a readable time job=web field=ts example=hush"),
+            "WARN a record without a readable time job=web field=ts"
+        );
+    }
 
     #[test]
     fn of_a_reason_nothing_is_kept_that_quotes_the_document() {

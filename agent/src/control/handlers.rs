@@ -261,6 +261,7 @@ fn unknown(method: &Method, path: &str) -> Refused {
         "/reload",
         "/dead-letters/replay",
         "/dead-letters/drop",
+        "/owed/drop",
         "/positions/reset",
         "/test-connection",
         "/doctor",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
 
 use super::tls::{self, TlsFiles, Trust};
 use crate::plan::{Auth, ElasticsearchPlan, Secret, SecretSource};
@@ -69,11 +70,30 @@ impl Material {
 impl Material {
     /// What a server or somebody before it says, without the secrets that it says back to us.
     pub(crate) fn masked(&self, body: Vec<u8>) -> Vec<u8> {
-        let Ok(text) = std::str::from_utf8(&body) else { return body };
-        if !self.hidden.iter().any(|secret| text.contains(secret.as_str())) {
+        if self.hidden.is_empty() {
             return body;
         }
-        self.hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***")).into_bytes()
+        if let Ok(mut answer) = serde_json::from_slice(&body) {
+            self.mask(&mut answer);
+            return answer.to_string().into_bytes();
+        }
+        self.starred(&String::from_utf8_lossy(&body)).into_bytes()
+    }
+
+    /// Texts as they are meant, not as JSON writes them; what an error is called stays, since it decides what is done.
+    fn mask(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => *text = self.starred(text),
+            Value::Array(list) => list.iter_mut().for_each(|value| self.mask(value)),
+            Value::Object(map) => {
+                map.iter_mut().filter(|(key, _)| *key != "type").for_each(|(_, value)| self.mask(value));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn starred(&self, text: &str) -> String {
+        self.hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "***"))
     }
 }
 
@@ -210,6 +230,22 @@ mod tests {
         let echo = format!("no: hush-header, ApiKey {header}, {header}, id:hush-key, hush-key");
         assert_eq!(material.masked(echo.into_bytes()), b"no: ***, ***, ***, ***, ***");
         assert_eq!(material.masked(b"plain".to_vec()), b"plain");
+    }
+
+    #[test]
+    fn a_masked_refusal_is_still_the_same_refusal() {
+        let mut plan = ElasticsearchPlan::new("http://localhost", "i");
+        plan.headers = vec![
+            ("x-team".to_owned(), Secret::literal("cluster")),
+            ("kbn-xsrf".to_owned(), Secret::literal("true")),
+            ("x-key".to_owned(), Secret::literal("hu\"sh\\")),
+        ];
+        let material = Material::read(&plan).unwrap();
+        let masked = |body: &str| String::from_utf8(material.masked(body.as_bytes().to_vec())).unwrap();
+        let refused = r#"{"error":{"reason":"not for hu\"sh\\","type":"cluster_block_exception"},"errors":true}"#;
+        assert_eq!(masked(refused), refused.replace(r#"hu\"sh\\"#, "***"));
+        let garbled = material.masked([b"\xff ", &b"cluster"[..]].concat());
+        assert_eq!(String::from_utf8(garbled).unwrap(), "\u{fffd} ***");
     }
 
     #[test]

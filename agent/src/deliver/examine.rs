@@ -146,8 +146,7 @@ impl Examiner {
             "track_total_hits": true,
         });
         let path = format!("/{}/_search", encoded(index));
-        let items = LONG.max(limit.saturating_mul(16));
-        let reply = self.client.ask("POST", &path, Some(asked.to_string().into_bytes()), items).await;
+        let reply = self.client.ask("POST", &path, Some(asked.to_string().into_bytes()), LONG).await;
         let reply = reply.map_err(|failure| match failure {
             Failure::Settings(why) => why,
             other => format!("Elasticsearch does not answer: {other}"),

@@ -36,7 +36,7 @@ pub(crate) use problem::{Problem, Problems};
 pub(crate) use quantity::show_size;
 pub(crate) use reader::{Dialect, Reader, Section, syntax_problem};
 pub(crate) use variables::Outside;
-pub(crate) use written::{Files, Written};
+pub(crate) use written::{Files, JobFile, Written};
 
 use crate::plan::JobPlan;
 

@@ -17,12 +17,20 @@ use super::reader::is_secret;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Written {
     pub(crate) file: PathBuf,
-    /// Of a job: its id.
-    pub(crate) id: String,
     /// Dotted keys with their values, in the file's order.
     pub(crate) settings: Vec<(String, Json)>,
     /// Of a SQL job.
     pub(crate) script: Option<String>,
+}
+
+/// A file that was taken for a job.
+#[derive(Clone, Debug)]
+pub(crate) struct JobFile {
+    /// Of the job in it; of a refused file its stem.
+    pub(crate) id: String,
+    /// Why there is no job of it.
+    pub(crate) refused: Option<String>,
+    pub(crate) written: Written,
 }
 
 /// Files as they were read.
@@ -30,9 +38,16 @@ pub(crate) struct Written {
 pub(crate) struct Files {
     /// The service's own, and what holds where it says nothing.
     pub(crate) service: Option<(Written, Vec<(&'static str, serde_json::Value)>)>,
-    pub(crate) jobs: Vec<Written>,
+    pub(crate) jobs: Vec<JobFile>,
     /// Named connections.
     pub(crate) datasources: Vec<Written>,
+}
+
+impl Files {
+    /// The file of a good job.
+    pub(crate) fn of(&self, id: &str) -> Option<&Written> {
+        self.jobs.iter().find(|job| job.id == id && job.refused.is_none()).map(|job| &job.written)
+    }
 }
 
 /// Names under which every value may be secret.
@@ -41,16 +56,14 @@ const HIDDEN: &[&str] = &["headers", "vars"];
 impl Written {
     /// `None`: nothing can be made of it, and so nothing of it is shown.
     pub(crate) fn of(path: &Path, text: &str) -> Option<Written> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let file = path.to_owned();
         if path.extension().is_some_and(|extension| extension == "sql") {
-            return Some(Written { file, id: stem, script: Some(flink::without_secrets(text)), ..Written::default() });
+            return Some(Written { file, script: Some(flink::without_secrets(text)), ..Written::default() });
         }
         let document = Document::parse(text).ok()?;
         let mut settings = Vec::new();
         of_table(document.as_table(), "", false, &mut settings);
-        let id = settings.iter().find(|(key, _)| key == "id").and_then(|(_, id)| id.as_str());
-        Some(Written { id: id.map_or(stem, str::to_owned), file, settings, script: None })
+        Some(Written { file, settings, script: None })
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Json> {
@@ -124,7 +137,6 @@ mod tests {
             proxy = \"http://u:hush@p:1\"\nheaders = { X-Trace = \"hush\", Y = \"${file:/k}\" }\nurls = [\"http://u:hush@h\", \"http://h\"]\n\
             tls = { ca_file = \"ca.pem\", key_file = \"k.pem\" }\n[vars]\nplace = \"hush\"\n[decode]\nfields = { a = 1, token = \"hush\" }\n";
         let written = Written::of(Path::new("/etc/web.toml"), text).unwrap();
-        assert_eq!(written.id, "shop");
         let pairs = shown(text);
         assert!(!format!("{written:?}").contains("hush"), "{pairs:?}");
         for (key, value) in [
@@ -154,7 +166,6 @@ mod tests {
         assert!(!script.contains("hush"), "{script}");
         assert!(script.contains("'hosts' = 'http://h:9200'") && script.contains("'password' = ***"), "{script}");
         assert!(script.ends_with("INSERT INTO t SELECT 1;\n") && script.starts_with("***\nCREATE"), "{script}");
-        assert_eq!(written.id, "counts");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use super::build::Site;
 use super::codec::Pool;
 use super::configuration::Configured;
 use super::connections::Named;
-use super::jobs::JobFiles;
 use super::reload::Reloads;
 use super::resets;
 use super::roster::{Roster, Shown};
@@ -90,7 +89,6 @@ pub(crate) struct Agent {
     pub(super) stopping: AtomicBool,
     pub(super) reloads: Reloads,
     pub(super) taps: Taps,
-    pub(super) files: JobFiles,
     pub(super) settings: Settings,
     pub(super) configured: Configured,
     pool: Arc<Pool>,
@@ -149,7 +147,6 @@ impl Agent {
             stopping: AtomicBool::new(false),
             reloads: Reloads::default(),
             taps: Taps::default(),
-            files: JobFiles::default(),
             settings: later,
             configured: Configured::default(),
             pool,

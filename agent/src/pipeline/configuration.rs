@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use splashdam_api::{Configuration, FileSettings, JobConfiguration, Setting};
 
 use super::agent::Agent;
-use crate::job::{Files, Written, effective, of_buffer, size_of};
+use crate::job::{Files, JobFile, Written, effective, of_buffer, size_of};
 use crate::plan::{BufferPlan, JobPlan};
 
 /// The files behind what runs.
@@ -21,12 +21,19 @@ impl Agent {
         *self.configured.0.lock().unwrap_or_else(PoisonError::into_inner) = files;
     }
 
-    /// The same after a reload; of `failed` jobs what was known before holds.
+    /// The same after a reload; of `failed` jobs that run on as they were, what was known before holds.
     pub(crate) fn configured_anew(&self, mut files: Files, failed: &[&str]) {
+        let roster = self.roster.now();
+        let stays =
+            |job: &JobFile| job.refused.is_none() && failed.contains(&job.id.as_str()) && roster.of(&job.id).is_some();
         let mut known = self.configured.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.jobs.retain(|job| !failed.contains(&job.id.as_str()));
-        files.jobs.extend(known.jobs.drain(..).filter(|job| failed.contains(&job.id.as_str())));
+        files.jobs.retain(|job| !stays(job));
+        files.jobs.extend(known.jobs.drain(..).filter(|job| stays(job)));
         *known = files;
+    }
+
+    pub(super) fn files(&self) -> Files {
+        self.configured.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Of one job, or of all with the service.
@@ -34,7 +41,7 @@ impl Agent {
     /// # Errors
     /// If there is no such job.
     pub(crate) fn configuration(&self, job: Option<&str>) -> Result<Configuration, String> {
-        let files = self.configured.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let files = self.files();
         let mut plans = self.plans();
         plans.sort_by(|a, b| a.id().cmp(b.id()));
         if let Some(id) = job {
@@ -64,7 +71,7 @@ impl Agent {
 
 fn of_job(plan: &JobPlan, files: &Files) -> JobConfiguration {
     let unknown = Written::default();
-    let written = files.jobs.iter().find(|job| job.id == plan.id()).unwrap_or(&unknown);
+    let written = files.of(plan.id()).unwrap_or(&unknown);
     let named = written.get("sink.datasource").and_then(|name| name.as_str());
     let connection = named.map(|name| files.datasources.iter().flat_map(|file| of_connection(file, name)).collect());
     let connection: Vec<Setting> = connection.unwrap_or_default();

@@ -55,6 +55,5 @@ pub(crate) use agent::{Agent, Progress, Settings, StartError};
 
 pub(crate) use codec::{Codec, Rendered, Untimed};
 pub(crate) use connections::test_job;
-pub(crate) use jobs::JobFile;
 pub(crate) use reload::Asking;
 pub(crate) use trial::{Tried, try_query};

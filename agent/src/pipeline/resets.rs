@@ -27,9 +27,29 @@ const ROW: u64 = (OWN_ROWS as u64) << 56 | 3;
 #[derive(Debug)]
 pub(super) struct Order {
     how: ResetHow,
-    /// `None`: all files from their beginning.
-    rows: Option<Vec<Again>>,
+    what: What,
     reply: oneshot::Sender<Result<(), String>>,
+}
+
+#[derive(Debug)]
+enum What {
+    /// All files from their beginning.
+    Files,
+    /// One file from a line's beginning.
+    Place { path: String, offset: u64 },
+    /// Shards.
+    Shards(Vec<Again>),
+}
+
+impl What {
+    /// `rows`: those of the last commit.
+    fn rows(&self, rows: &[(u64, Box<[u8]>)], how: ResetHow) -> Vec<Again> {
+        match self {
+            What::Files => Source::reread(rows, how == ResetHow::Again),
+            What::Place { path, offset } => Source::put(rows, path, *offset).into_iter().collect(),
+            What::Shards(again) => again.clone(),
+        }
+    }
 }
 
 /// How far a source is read again, and whether its documents replace those that are there.
@@ -105,10 +125,7 @@ impl Overwrites {
 impl Order {
     /// The rows to commit, and what is replaced from then on. `rows`: those of the last commit.
     pub(super) fn carry_out(&self, rows: &[(u64, Box<[u8]>)], overwrites: &Overwrites) -> (Vec<Row>, Overwrites) {
-        let again = match &self.rows {
-            Some(again) => again.clone(),
-            None => Source::reread(rows, self.how == ResetHow::Again),
-        };
+        let again = self.what.rows(rows, self.how);
         let mut overwrites = overwrites.clone();
         let marks = Arc::make_mut(&mut overwrites.marks);
         let of_sources: Vec<_> = rows.iter().filter(|(key, _)| !is_own(*key)).cloned().collect();
@@ -161,33 +178,15 @@ pub(super) async fn reset(running: &Running, wanted: &Reset) -> Result<ResetSour
     if running.ended() || running.failure().is_some() {
         return Err("the job reads no more: it has ended".to_owned());
     }
-    let rows = match (&plan.source, wanted.how, wanted.to) {
-        (SourcePlan::Stdin(_), ..) => return Err("what came by standard input can't be read again".to_owned()),
-        (SourcePlan::File(_), _, ResetTo::At(_)) => {
-            return Err("the lines of a file have no time before they are read: files are read again from their beginning (--to beginning)".to_owned());
-        }
-        (SourcePlan::Sls(_), ResetHow::Again, _) => {
-            return Err("a log's id names the log, whoever reads it and how often: to have it twice, run the job a second time with another \"id\"".to_owned());
-        }
-        (SourcePlan::File(_), how, ResetTo::Beginning) => Source::reread(&running.door.rows(), how == ResetHow::Again),
-        (SourcePlan::Sls(_), _, to) => {
-            let second = match to {
-                ResetTo::Beginning => None,
-                ResetTo::At(second) => Some(second),
-            };
-            let watch = running.signals.watches.first().ok_or("nothing is read yet")?;
-            watch.again_from(second).await?
-        }
-    };
-    let shown = shown(&rows);
+    let what = what(running, &plan.source, wanted).await?;
+    let shown = shown(&what.rows(&running.door.rows(), wanted.how));
     if shown.sources.is_empty() {
         return Err("nothing of it has been read here yet".to_owned());
     }
     if !wanted.only_look {
         let (reply, done) = oneshot::channel();
-        let rows = matches!(plan.source, SourcePlan::Sls(_)).then_some(rows);
         if let Ok(mut order) = running.signals.reset.lock() {
-            *order = Some(Order { how: wanted.how, rows, reply });
+            *order = Some(Order { how: wanted.how, what, reply });
         }
         running.signals.reset_wanted.store(true, Ordering::Release);
         running.waker.wake();
@@ -200,6 +199,39 @@ pub(super) async fn reset(running: &Running, wanted: &Reset) -> Result<ResetSour
         }
     }
     Ok(shown)
+}
+
+/// What is to be read again, or why that can't be.
+async fn what(running: &Running, source: &SourcePlan, wanted: &Reset) -> Result<What, String> {
+    match (source, wanted.how, &wanted.to) {
+        (SourcePlan::Stdin(_), ..) => Err("what came by standard input can't be read again".to_owned()),
+        (SourcePlan::File(_), _, ResetTo::At(_)) => Err("the lines of a file have no time before they are read: files are read again from their beginning \
+             (--to beginning), or one from a place in it (`splashctl positions set`)"
+            .to_owned()),
+        (SourcePlan::File(_), ResetHow::Again, ResetTo::Place(_)) => {
+            Err("new ids are given to whole files only (`splashctl positions reset`)".to_owned())
+        }
+        (SourcePlan::File(_), _, ResetTo::Beginning) => Ok(What::Files),
+        (SourcePlan::File(_), _, ResetTo::Place(place)) => {
+            let (rows, path, wanted) = (running.door.rows(), place.path.clone(), place.offset);
+            let found = tokio::task::spawn_blocking(move || {
+                let offset = Source::find_place(&rows, &path, wanted)?;
+                Ok(What::Place { path, offset })
+            });
+            found.await.map_err(|error| error.to_string())?
+        }
+        (SourcePlan::Sls(_), ResetHow::Again, _) => Err("a log's id names the log, whoever reads it and how often: to have it twice, run the job a second time with \
+             another \"id\""
+            .to_owned()),
+        (SourcePlan::Sls(_), _, ResetTo::Place(_)) => {
+            Err("a shard is read from a time on: `splashctl positions reset JOB --to TIME`".to_owned())
+        }
+        (SourcePlan::Sls(_), _, to) => {
+            let second = if let ResetTo::At(second) = to { Some(*second) } else { None };
+            let watch = running.signals.watches.first().ok_or("nothing is read yet")?;
+            Ok(What::Shards(watch.again_from(second).await?))
+        }
+    }
 }
 
 fn shown(rows: &[Again]) -> ResetSources {

@@ -4,13 +4,17 @@
 
 use serde_json::Value;
 use splashdam_api::{Found, Search};
+use tokio::sync::Semaphore;
 
 use super::agent::Agent;
 use crate::deliver::Examiner;
-use crate::plan::{ElasticsearchPlan, IndexPlan, JobPlan, RowIndex, SinkTarget};
+use crate::plan::{ElasticsearchPlan, IndexPlan, JobPlan, RowIndex, SinkPlan, SinkTarget};
 
 /// As many as Elasticsearch gives at once.
 const MOST: u32 = 10_000;
+
+/// An answer is held in memory, several times over.
+static SEARCHES: Semaphore = Semaphore::const_new(1);
 
 /// A way to a cluster: whose, and the beginning of what is written there; whether that is the whole name.
 struct Way {
@@ -26,6 +30,9 @@ impl Agent {
     /// # Errors
     /// Which job is meant is not clear, or the cluster's refusal.
     pub(crate) async fn search(&self, search: &Search) -> Result<Found, String> {
+        let Ok(_only) = SEARCHES.try_acquire() else {
+            return Err("somebody else is searching just now: ask again".to_owned());
+        };
         let index = search.index.trim();
         if matches!(index, "" | "." | "..") {
             return Err("name an index, or a pattern like logs-*".to_owned());
@@ -53,14 +60,15 @@ fn ways(job: &JobPlan) -> Vec<Way> {
             IndexPlan::Template { prefix, .. } => way(&plan.sink, prefix, false),
         }],
         JobPlan::Query(plan) => {
-            let of = |sink: &crate::plan::SinkPlan| {
-                let SinkTarget::Elasticsearch(to) = &sink.target else { return None };
-                Some(match &sink.rows.index {
+            let of = |sink: &SinkPlan| -> Vec<Way> {
+                let SinkTarget::Elasticsearch(to) = &sink.target else { return Vec::new() };
+                let one = |index: &RowIndex| match index {
                     RowIndex::Literal(name) => way(to, name, true),
                     RowIndex::Template { prefix, .. } => way(to, prefix, false),
-                })
+                };
+                std::iter::once(&sink.rows.index).chain(&sink.late).map(one).collect()
             };
-            plan.sinks.iter().filter_map(of).collect()
+            plan.sinks.iter().flat_map(of).collect()
         }
     }
 }

@@ -300,6 +300,19 @@ impl Source {
         file::rows::reread(rows, anew)
     }
 
+    /// Where one file can be read on: at `wanted`, or behind its last whole line. Blocking.
+    ///
+    /// # Errors
+    /// Why it can't.
+    pub(crate) fn find_place(rows: &[(u64, Box<[u8]>)], path: &str, wanted: Option<u64>) -> Result<u64, String> {
+        file::place::find(rows, path, wanted)
+    }
+
+    /// The row with which one file is read on from there; none if it is gone by now.
+    pub(crate) fn put(rows: &[(u64, Box<[u8]>)], path: &str, offset: u64) -> Option<Again> {
+        file::rows::put(rows, path, offset)
+    }
+
     /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no
     /// source of it can have had (from the present second on, since they are given out one by one from 1).
     /// `places`: of its sources.

@@ -32,6 +32,7 @@ pub(crate) async fn run(command: &Command, client: &Client, output: &mut Output)
         Command::DeadLetters(command) => dead_letters::run(command, client, output).await,
         Command::Flush { pipeline } => flush::run(pipeline.as_deref(), client, output).await,
         Command::Positions(Positions::Reset(asked)) => reset::run(asked, client, output).await,
+        Command::Positions(Positions::Set(asked)) => reset::set(asked, client, output).await,
         Command::Positions(Positions::Ls { pipeline }) => positions::run(pipeline.as_deref(), client, output).await,
         Command::DropOwed(asked) => drop_owed::run(asked, client, output).await,
         Command::Reload => reload::run(client, output).await,

@@ -1,24 +1,36 @@
-//! `splashctl positions reset JOB`: read again, after a yes.
+//! `splashctl positions reset JOB` and `set JOB PATH`: read again or from another place, after a yes.
 
 use anyhow::bail;
 use splashdam_api::words::{count, plural};
-use splashdam_api::{Client, Reset, ResetHow, ResetSources, ResetTo};
+use splashdam_api::{Client, Place, Reset, ResetHow, ResetSources, ResetTo};
 
 use super::ask::{self, Answer};
-use crate::args::Resetting;
+use crate::args::{Resetting, Setting};
 use crate::exit::Exit;
 use crate::output::{Output, Tone};
 use crate::table::{Column, Table};
 
 pub(crate) async fn run(asked: &Resetting, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
-    let pipeline = asked.job.clone();
-    let mut reset = Reset { pipeline, to: to(&asked.to)?, how: asked.how(), only_look: true };
+    let reset = Reset { pipeline: asked.job.clone(), to: to(&asked.to)?, how: asked.how(), only_look: true };
+    go(reset, asked.yes, client, output).await
+}
+
+/// `splashctl positions set JOB PATH`: one file from another place, after a yes.
+pub(crate) async fn set(asked: &Setting, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
+    let place = Place { path: asked.path.clone(), offset: offset(&asked.to)? };
+    let how = if asked.overwrite { ResetHow::Overwrite } else { ResetHow::Fill };
+    let reset = Reset { pipeline: asked.job.clone(), to: ResetTo::Place(place), how, only_look: true };
+    go(reset, asked.yes, client, output).await
+}
+
+async fn go(mut reset: Reset, yes: bool, client: &Client, output: &mut Output) -> anyhow::Result<Exit> {
     let sources = client.reset_positions(&reset).await?;
-    if !asked.yes {
+    if !yes {
         output.say(&render(&sources, output.colour()));
-        let what = format!("to read {} of {} again", plural(sources.sources.len() as u64, "source"), reset.pipeline);
+        let what =
+            format!("to read {} of {} from there", plural(sources.sources.len() as u64, "source"), reset.pipeline);
         output.say(consequence(reset.how));
-        match ask::ask(output, &what, &format!("Read {} again from there? [y/N]", reset.pipeline))? {
+        match ask::ask(output, &what, &format!("Read {} on from there? [y/N]", reset.pipeline))? {
             Answer::Yes => {}
             Answer::No => {
                 output.say("Nothing was changed.");
@@ -29,7 +41,7 @@ pub(crate) async fn run(asked: &Resetting, client: &Client, output: &mut Output)
     reset.only_look = false;
     let done = client.reset_positions(&reset).await?;
     let words = format!(
-        "{} of {} read again; `splashctl status` counts what was there already apart from what was shipped\n",
+        "{} of {} read on from there; `splashctl status` counts what was there already apart from what was shipped\n",
         plural(done.sources.len() as u64, "source"),
         reset.pipeline
     );
@@ -56,6 +68,15 @@ fn to(text: &str) -> anyhow::Result<ResetTo> {
     match since {
         Some(since) => Ok(ResetTo::At(since.as_secs().cast_signed())),
         None => bail!("--to is \"beginning\" or a time (in UTC) like 2026-11-21T08:00:00Z, found \"{text}\""),
+    }
+}
+
+/// A byte, or `end`.
+fn offset(text: &str) -> anyhow::Result<Option<u64>> {
+    match text.replace([',', '_'], "").parse() {
+        _ if text == "end" => Ok(None),
+        Ok(offset) => Ok(Some(offset)),
+        Err(_) => bail!("--to is \"end\" or the byte at which a line begins, like 0 or 4096, found \"{text}\""),
     }
 }
 
@@ -86,6 +107,12 @@ mod tests {
         assert_eq!(to("1970-01-01T00:01:00Z").unwrap(), ResetTo::At(60));
         assert_eq!(to("1970-01-01 00:01:00").unwrap(), ResetTo::At(60));
         assert!(to("yesterday").unwrap_err().to_string().contains("2026-11-21T08:00:00Z"));
+    }
+
+    #[test]
+    fn a_place_in_a_file_is_a_byte_or_its_end() {
+        assert_eq!((offset("end").unwrap(), offset("4,096").unwrap()), (None, Some(4096)));
+        assert!(offset("beginning").unwrap_err().to_string().contains("like 0"));
     }
 
     #[test]

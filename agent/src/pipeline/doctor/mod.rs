@@ -1,7 +1,6 @@
 //! The doctor: looks at everything around the agent that can go wrong, and says of each what to do next.
 //!
-//! Promises: nothing is changed anywhere; every look has a bound in time, and so has the whole; no secret and no document
-//! is told. What can't be found out is left out or said to be so, and never called well. One at a time.
+//! Promises: nothing is changed anywhere; every look has a bound in time, and so has the whole; no secret is told. What can't be found out is left out or said to be so, and never called well. One at a time.
 
 mod cluster;
 mod fields;
@@ -13,7 +12,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use splashdam_api::{Check, Diagnosis, State, Verdict};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::agent::Agent;
 use super::connections::test_job;
@@ -23,11 +22,13 @@ use crate::plan::JobPlan;
 /// One look may take so long.
 const LOOK: Duration = Duration::from_secs(12);
 /// So many jobs are looked at at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
 /// All of it may take so long; what is not done then is said.
 const ALL: Duration = Duration::from_secs(50);
 
-/// Looks that hang in a dead file system would pile up.
+/// Looks at files that hang in a dead file system keep their places, so that no more of them pile up. They have threads
+/// of their own: those of the runtime are delivery's.
+static LOOKS: Semaphore = Semaphore::const_new(AT_ONCE);
 static DOCTORS: Semaphore = Semaphore::const_new(1);
 
 impl Agent {
@@ -162,7 +163,17 @@ async fn in_time(job: Option<&str>, name: &str, look: impl Future<Output = Vec<C
 
 async fn blocking(job: Option<&str>, name: &str, look: impl FnOnce() -> Vec<Check> + Send + 'static) -> Vec<Check> {
     in_time(job, name, async {
-        let looked = tokio::task::spawn_blocking(look).await;
+        let Ok(place) = LOOKS.acquire().await else { return Vec::new() };
+        let (tell, told) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("doctor".to_owned()).spawn(move || {
+            let _place = place;
+            // Who waits may have given up.
+            drop(tell.send(look()));
+        });
+        let looked = match thread {
+            Ok(_) => told.await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
         looked.unwrap_or_else(|error| vec![check(job, name, Verdict::Warn, format!("a look broke off: {error}"))])
     })
     .await
@@ -174,4 +185,29 @@ fn check(job: Option<&str>, name: &str, verdict: Verdict, found: String) -> Chec
 
 fn advised(check: Check, advice: &str) -> Check {
     Check { advice: Some(advice.to_owned()), ..check }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    /// All the threads that tokio has for blocking work could hang in a dead file system.
+    #[test]
+    fn looks_that_hang_hold_no_thread_of_the_runtime() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            let barrier = Arc::new(Barrier::new(2));
+            let held = barrier.clone();
+            let hanging = tokio::spawn(blocking(None, "paths", move || {
+                held.wait();
+                Vec::new()
+            }));
+            let done = tokio::task::spawn_blocking(move || barrier.wait());
+            tokio::time::timeout(Duration::from_secs(60), done).await.unwrap().unwrap();
+            assert_eq!(hanging.await.unwrap().len(), 0);
+        });
+    }
 }

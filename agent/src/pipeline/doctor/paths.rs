@@ -14,11 +14,7 @@ use crate::source::file::matches;
 const MOST_NAMED: usize = 3;
 
 pub(super) fn look(job: &JobPlan) -> Vec<Check> {
-    let sources: Vec<&SourcePlan> = match job {
-        JobPlan::Ship(plan) => vec![&plan.source],
-        JobPlan::Query(plan) => plan.tables.iter().map(|table| &table.source).collect(),
-    };
-    let files = sources.into_iter().filter_map(|source| match source {
+    let files = job.sources().into_iter().filter_map(|source| match source {
         SourcePlan::File(files) => Some(files),
         SourcePlan::Stdin(_) | SourcePlan::Sls(_) => None,
     });

@@ -13,6 +13,7 @@ mod globs;
 mod gzip;
 mod look;
 pub(crate) mod matches;
+pub(in crate::source) mod place;
 mod read;
 mod recognise;
 pub(in crate::source) mod rows;

@@ -85,6 +85,26 @@ pub(in crate::source) fn reread(rows: &[(u64, Box<[u8]>)], anew: bool) -> Vec<Ag
     again
 }
 
+/// The row with which the file that is shown as `path` is read on from `offset`, where a line begins.
+pub(in crate::source) fn put(rows: &[(u64, Box<[u8]>)], path: &str, offset: u64) -> Option<Again> {
+    rows.iter().find_map(|(key, value)| {
+        let mut stored = of_path(*key, value, path)?;
+        let from = stored.position.offset;
+        stored.position = Position { offset, mode: Mode::LineStart };
+        // The head tells that it is the same file.
+        stored.tail = Print::default();
+        stored.known = stored.known.max(offset);
+        let row = Row { key: *key, value: Some(stored.encode()) };
+        Some(Again { row, path: path.to_owned(), from, to: offset })
+    })
+}
+
+/// The source of this row, if it is shown as `path` and there still is a file.
+pub(super) fn of_path(key: u64, value: &[u8], path: &str) -> Option<Stored> {
+    let stored = (key != COUNTERS).then(|| Stored::decode(value).ok()).flatten()?;
+    (stored.gone_at.is_none() && stored.path.to_string_lossy() == path).then_some(stored)
+}
+
 /// How the bytes of a file are to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

@@ -325,7 +325,11 @@ impl Client {
     fn masked(&self, message: String) -> String {
         let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = [Some(&keys.secret), keys.token.as_ref()];
-        secrets.into_iter().flatten().fold(message, |text, secret| text.replace(secret.as_str(), "***"))
+        secrets
+            .into_iter()
+            .flatten()
+            .filter(|secret| !secret.is_empty())
+            .fold(message, |text, secret| text.replace(secret.as_str(), "***"))
     }
 
     /// Reads why; the service's clock is taken over if it says that ours is wrong.
