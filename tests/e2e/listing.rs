@@ -44,6 +44,8 @@ fn jobs_shows_what_runs_and_which_files_are_refused_and_why() {
     assert!(why.contains("pahts") && why.contains("did you mean \"paths\"?") && !why.contains('\n'), "{why}");
     let shown = ctl.run(&["jobs"]);
     assert!(shown.lines().count() == 5 && shown.contains("jobs.d/keys.sql") && shown.contains(why), "{shown}");
+    let (well, said, _) = ctl.try_run(&["doctor"]);
+    assert!(!well && said.contains("bad.toml is refused"), "{said}");
     // What is mended is a job after a reload, and what is gone is none.
     room.file("etc/jobs.d/bad.toml", job.replace("logs-%Y", "other-%Y"));
     std::fs::remove_file(&web).unwrap();
@@ -90,6 +92,10 @@ fn dead_letters_are_exported_whole_each_once_and_stay_until_they_are_replayed() 
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let (well, _, said) = ctl.try_run(&["dead-letters", "export", "job", "--to", &name]);
     assert!(!well && said.contains("--force"), "{said}");
+    let (well, _, said) = ctl.try_run(&["dead-letters", "export", "job", "--to", "/dev/null", "--force"]);
+    assert!(!well && said.contains("/dev/null is no regular file"), "{said}");
+    let kept = std::fs::metadata(room.data().join("dead")).unwrap();
+    assert_eq!(kept.permissions().mode() & 0o777, 0o700, "documents lie there");
     // What was replayed meanwhile is not there any more, and an export goes on behind any number.
     let middle = all[40].0.to_string();
     endpoint.heal();

@@ -204,10 +204,12 @@ fn moving_5_nginx_lines_are_taken_apart() {
         r#"10.0.0.7 - - [21/Nov/2026:13:00:00 +0100] "GET /a?b=c HTTP/1.1" 200 612 "http://x/" "curl/8 (y)""#,
         r#"2001:db8::1 - kim [21/Nov/2026:12:00:01 +0000] "POST /cart HTTP/2.0" 503 0 "-" "-""#,
         "what no nginx writes",
+        r#"1.2.3.4 - - [21/Nov/2026:12:00:02 +0000] "" 400 0 "-" "-""#,
+        r#"1.2.3.4 - - [21/Nov/2026:12:00:03 +0000] "\x16\x03\x01" 400 157 "-" "-""#,
     ];
     moved.log("var/log/nginx/access.log", &(lines.join("\n") + "\n"));
     let documents = moved.ship("nginx-access");
-    assert_eq!(documents.len(), 3);
+    assert_eq!(documents.len(), 5);
     let expected = json!({
         "@timestamp": "2026-11-21T12:00:00Z", "client": "10.0.0.7", "verb": "GET", "url": "/a?b=c",
         "status": 200, "bytes": 612, "referrer": "http://x/", "agent": "curl/8 (y)",
@@ -216,6 +218,10 @@ fn moving_5_nginx_lines_are_taken_apart() {
     assert_eq!(documents[1]["@timestamp"], "2026-11-21T12:00:01Z");
     assert_eq!((&documents[1]["status"], &documents[1]["verb"]), (&json!(503), &json!("POST")));
     assert_eq!((&documents[2]["client"], &documents[2]["status"]), (&json!("what"), &Value::Null));
+    for (document, bytes) in documents[3..].iter().zip([0, 157]) {
+        assert_eq!((&document["status"], &document["bytes"]), (&json!(400), &json!(bytes)));
+        assert_eq!((&document["verb"], &document["url"]), (&Value::Null, &Value::Null), "{document}");
+    }
 }
 
 #[test]

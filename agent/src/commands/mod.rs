@@ -32,7 +32,8 @@ pub use exit::Exit;
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 problems in jobs or configuration, 2 wrong command line, 3 data directory\n\
                   in use, 4 data directory can't be used, 5 failed, or --once can't read a file, 6 the demo found\n\
-                  a difference, 7 interrupted before the end of --once or of standard input."
+                  a difference, 7 interrupted before the end of --once or of standard input, 8 a script's state is full,\n\
+                  9 data of a newer version."
 )]
 pub struct Arguments {
     #[command(subcommand)]

@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::Value as Json;
 use splashdam_api::DeadLetter;
 
 use super::machine;
 use super::operations::Operations;
+use super::quotes::{quiet, told};
 use crate::log;
 use crate::record::{Timestamp, gzip};
 
@@ -102,38 +102,6 @@ fn reason(letter: DeadLetter) -> Reason {
     Reason { pipeline, number, at, index, kind, reason: head(&reason).to_owned(), status }
 }
 
-/// Behind these a text quotes what was read: the id, the value of a field, what a parser choked on.
-const QUOTES: &[&str] = &[
-    " in document with id",
-    ". Preview of",
-    ": For input string",
-    ": failed to parse date field",
-    "The prefix of the first immense term",
-    " found=",
-    " example=",
-];
-
-/// A text up to where it quotes a document.
-fn told(text: &str) -> &str {
-    let end = QUOTES.iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
-    text.get(..end).unwrap_or(text)
-}
-
-/// The same of all texts in it.
-fn quiet(value: &impl Serialize) -> Json {
-    fn cut(value: &mut Json) {
-        match value {
-            Json::String(text) => *text = told(text).to_owned(),
-            Json::Array(list) => list.iter_mut().for_each(cut),
-            Json::Object(map) => map.values_mut().for_each(cut),
-            Json::Null | Json::Bool(_) | Json::Number(_) => {}
-        }
-    }
-    let mut value = serde_json::to_value(value).unwrap_or_default();
-    cut(&mut value);
-    value
-}
-
 /// Why a document was refused: more than its beginning may quote it.
 fn head(reason: &str) -> &str {
     let reason = told(reason);
@@ -159,18 +127,6 @@ fn archive(files: &[(&'static str, Vec<u8>)], now: Timestamp) -> std::io::Result
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn no_text_of_a_status_or_a_log_quotes_a_document() {
-        let why = "mapper_parsing_exception: failed to parse field [n] of type [long] in document with id 'x'. Preview of field's value: 'hush'";
-        let status = serde_json::json!({ "pipelines": [{ "id": "web", "why": why, "owed": 7 }] });
-        let want = "mapper_parsing_exception: failed to parse field [n] of type [long]";
-        assert_eq!(quiet(&status), serde_json::json!({ "pipelines": [{ "id": "web", "why": want, "owed": 7 }] }));
-        assert_eq!(
-            told("WARN a record without a readable time job=web field=ts example=hush"),
-            "WARN a record without a readable time job=web field=ts"
-        );
-    }
 
     #[test]
     fn of_a_reason_nothing_is_kept_that_quotes_the_document() {

@@ -15,6 +15,7 @@ use splashdam_api::{DeadLetter, parse_query};
 
 use super::handlers::{Answer, Answered, Query, healthz, json, metrics, page_of_dead_letters, refused, said};
 use super::operations::Operations;
+use super::quotes::quiet;
 
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
@@ -48,13 +49,13 @@ async fn route<O: Operations>(agent: &O, request: &Request<Incoming>) -> Answer 
         "/" => text("text/html; charset=utf-8", PAGE),
         "/page.js" => text("text/javascript; charset=utf-8", SCRIPT),
         "/page.css" => text("text/css; charset=utf-8", STYLE),
-        "/status" => json(&agent.status()),
+        "/status" => json(&quiet(&agent.status())),
         "/healthz" => healthz(agent),
         "/metrics" => metrics(agent),
         "/dead-letters" => {
             let query = Query(parse_query(request.uri().query().unwrap_or_default()));
             let page = page_of_dead_letters(agent, &query).await?;
-            json(&page.into_iter().map(without_document).collect::<Vec<_>>())
+            json(&quiet(&page.into_iter().map(without_document).collect::<Vec<_>>()))
         }
         path => {
             let known = "/ /status /healthz /metrics /dead-letters?pipeline=JOB";

@@ -9,6 +9,7 @@ mod handlers;
 mod looking;
 mod machine;
 mod operations;
+mod quotes;
 mod server;
 mod tapping;
 

@@ -160,4 +160,11 @@ const DOCUMENT_REASONS: &[&str] = &[
     "object field starting or ending with a [.]",
     "data stream timestamp field",
     "outside of ranges of currently writable indices",
+    // Of ingest processors (grok, date, dissect, convert and who reads a field), whose name is not always told.
+    "Provided Grok expressions do not match",
+    "unable to parse date [",
+    "Unable to find match for dissect pattern",
+    "unable to convert [",
+    "] not present as part of path [",
+    "] is null, cannot ",
 ];

@@ -438,10 +438,30 @@ fn micros(now: Timestamp) -> u64 {
     u64::try_from(now.0).unwrap_or(0).saturating_mul(1000)
 }
 
-/// The lines that the two texts do not share, as a person would mark them.
+/// The lines that the two texts do not share, as a person would mark them; a line that stands there twice is two.
 fn difference(before: &str, now: &str) -> String {
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
-    let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("  - {}", line.trim()));
-    let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("  + {}", line.trim()));
-    gone.chain(come).collect::<Vec<_>>().join("\n")
+    let lacking = |all: &str, others: &str, mark: char| -> Vec<String> {
+        let mut others: Vec<&str> = others.lines().collect();
+        let mut lacks = |line: &&str| match others.iter().position(|other| other == line) {
+            Some(at) => {
+                others.swap_remove(at);
+                false
+            }
+            None => true,
+        };
+        all.lines().filter(|line| lacks(line)).map(|line| format!("  {mark} {}", line.trim())).collect()
+    };
+    let lines = [lacking(before, now, '-'), lacking(now, before, '+')].concat();
+    if lines.is_empty() { "  the same parts, in another order".to_owned() } else { lines.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::difference;
+
+    #[test]
+    fn a_difference_names_each_line_that_came_or_went_and_is_never_empty() {
+        assert_eq!(difference("a\n b\n b\nc", "a\n b\nd"), "  - b\n  - c\n  + d");
+        assert_eq!(difference("a\nb", "b\na"), "  the same parts, in another order");
+    }
 }

@@ -314,10 +314,10 @@ impl Source {
     }
 
     /// Rows for a pipeline that has lost its own: it begins as if it were new, but gives its sources numbers that no
-    /// source of it can have had (from the present second on, since they are given out one by one from 1).
+    /// source of it can have had (from the present millisecond on, since they are given out one by one from 1).
     /// `places`: of its sources.
     pub(crate) fn anew(now: Timestamp, places: impl IntoIterator<Item = usize>) -> Vec<(u64, Box<[u8]>)> {
-        let next_source = u64::try_from(now.0 / 1000).unwrap_or_default();
+        let next_source = u64::try_from(now.0).unwrap_or_default();
         let row = file::rows::Counters { next_source, ..Default::default() }.encode();
         places.into_iter().map(|place| (several::placed(place, file::rows::COUNTERS), row.clone())).collect()
     }

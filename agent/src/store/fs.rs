@@ -3,9 +3,9 @@
 //! Promises: a write is either complete or an error; nothing here retries, caches or decides. sled, the lock
 //! and the identity files do not go through it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,7 +56,8 @@ impl Fs for OsFs {
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(path)
+        // Documents lie there.
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

@@ -26,7 +26,11 @@ pub(crate) async fn run(to: Option<&Path>, client: &Client, output: &mut Output)
         .mode(0o600)
         .open(&file)
         .with_context(|| format!("{} can't be written", file.display()))?;
-    written.write_all(&archive).and_then(|()| written.sync_all()).with_context(|| file.display().to_string())?;
+    if let Err(error) = written.write_all(&archive).and_then(|()| written.sync_all()) {
+        // Half an archive is of no use, and would be in the way of the next one.
+        std::fs::remove_file(&file).ok();
+        return Err(error).with_context(|| format!("{} can't be written", file.display()));
+    }
     let made = serde_json::json!({ "file": file, "bytes": archive.len() });
     output.show(&made, |_| format!("{}\n", file.display()))?;
     output.say(&format!(

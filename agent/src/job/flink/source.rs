@@ -72,7 +72,9 @@ fn refuse_kind(options: &mut Options<'_, '_>, kind: &str, value: &Name) {
         }
         "print" | "blackhole" => format!("{kind} can only be written to, and no INSERT INTO {table} does"),
         _ if kind.starts_with("elasticsearch") => {
-            format!("Elasticsearch can only be written to, and no INSERT INTO {table} does")
+            format!(
+                "Elasticsearch can only be written to, and no INSERT INTO {table} does: write one, or take its CREATE TABLE out, too"
+            )
         }
         _ => {
             let meant = nearest(

@@ -177,10 +177,17 @@ impl Binder<'_> {
     }
 
     /// A window that takes late rows sends its result again, changed: whatever is computed with it would count both.
-    pub(super) fn check_above_windows(&mut self) {
-        let above = std::mem::take(&mut self.above_windows);
+    /// And a session that was sent might have to become part of another one.
+    pub(super) fn check_lateness(&mut self) {
+        let (above, sessions) = (std::mem::take(&mut self.above_windows), std::mem::take(&mut self.session_windows));
         if self.settings.allowed_lateness.is_zero() {
             return;
+        }
+        for at in sessions {
+            let message = "SESSION windows that take late rows (table.exec.emit.allow-lateness, or EMIT … AFTER WATERMARK, also of \
+                           another INSERT) are not supported: take that out, or raise the delay of the watermark";
+            let (place, length) = self.place_of(at);
+            self.error(place, length, message.to_owned());
         }
         for at in above {
             let message = "an aggregate or ROW_NUMBER over the results of windows is not supported where these may change afterwards, \
@@ -194,6 +201,9 @@ impl Binder<'_> {
     /// What EMIT and the settings say for a window.
     fn emission_of(&mut self, at: Span, kind: &WindowKind) -> Bound<Option<Emission>> {
         self.emitted = true;
+        if matches!(kind, WindowKind::Session { .. }) {
+            self.session_windows.push(at);
+        }
         let Some(emission) = self.emission.or(self.always) else { return Ok(None) };
         let size = match kind {
             WindowKind::Tumble { size } | WindowKind::Hop { size, .. } => *size,

@@ -48,7 +48,7 @@ pub(crate) fn bind(script: &Script) -> Result<Query, Vec<SqlError>> {
     }
     binder.check_unused_views();
     binder.check_sessions(&outputs);
-    binder.check_above_windows();
+    binder.check_lateness();
     if script.inserts.is_empty() && binder.errors.is_empty() {
         binder.error(Place { line: 1, column: 1 }, 0, "the script has no INSERT INTO, so it does nothing".to_owned());
     }
@@ -88,6 +88,7 @@ struct Binder<'a> {
     sessions: Vec<window::Session>,
     /// What computes with the results of windows.
     above_windows: Vec<Span>,
+    session_windows: Vec<Span>,
     /// Tables and views that have been bound, by name and (for views, which hold windows) emission.
     relations: Vec<(String, Option<Emission>, Bound<Relation>)>,
     /// Views whose queries are being bound.
@@ -116,6 +117,7 @@ impl<'a> Binder<'a> {
             ctes: Vec::new(),
             sessions: Vec::new(),
             above_windows: Vec::new(),
+            session_windows: Vec::new(),
             graph: Graph::default(),
             relations: Vec::new(),
             expanding: Vec::new(),

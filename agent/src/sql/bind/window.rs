@@ -272,7 +272,10 @@ impl Binder<'_> {
                     );
                 }
                 Some(_) => {}
-                None => self.sessions.push(Session { node, keys: partition, at: span }),
+                None => {
+                    self.sessions.push(Session { node, keys: partition, at: span });
+                    self.session_windows.push(span);
+                }
             }
         }
         let mut columns = relation.columns;

@@ -97,11 +97,16 @@ struct Target {
 
 impl Target {
     fn make(file: &Path, force: bool) -> anyhow::Result<Target> {
-        if !force && file.symlink_metadata().is_ok() {
-            bail!("{} is there already; --force replaces it", file.display());
-        }
-        if file.is_dir() {
-            bail!("{} is a folder", file.display());
+        match file.symlink_metadata() {
+            // A rename would put a file in the place of a device.
+            Ok(there) if !there.is_file() => {
+                bail!(
+                    "{} is no regular file: name another one, or leave --to out and send stdout there",
+                    file.display()
+                )
+            }
+            Ok(_) if !force => bail!("{} is there already; --force replaces it", file.display()),
+            _ => {}
         }
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(format!(".part-{}", std::process::id()));
