@@ -201,10 +201,12 @@ impl Binder<'_> {
     /// What EMIT and the settings say for a window.
     fn emission_of(&mut self, at: Span, kind: &WindowKind) -> Bound<Option<Emission>> {
         self.emitted = true;
-        if matches!(kind, WindowKind::Session { .. }) {
-            self.session_windows.push(at);
-        }
-        let Some(emission) = self.emission.or(self.always) else { return Ok(None) };
+        let Some(emission) = self.emission.or(self.always) else {
+            if matches!(kind, WindowKind::Session { .. }) {
+                self.session_windows.push(at);
+            }
+            return Ok(None);
+        };
         let size = match kind {
             WindowKind::Tumble { size } | WindowKind::Hop { size, .. } => *size,
             _ => {

@@ -14,6 +14,7 @@ mod log;
 mod logic;
 mod math;
 mod meta;
+mod murmur;
 mod pattern;
 mod search;
 mod signature;
@@ -48,6 +49,7 @@ const FAMILIES: &[&[Function]] = &[
     log::TABLE,
     chance::TABLE,
     meta::TABLE,
+    murmur::TABLE,
 ];
 
 /// A call of a function, an operator (by its sign or words) with bound arguments; implicit casts are added, constant
