@@ -44,6 +44,9 @@ fn jobs_shows_what_runs_and_which_files_are_refused_and_why() {
     assert!(why.contains("pahts") && why.contains("did you mean \"paths\"?") && !why.contains('\n'), "{why}");
     let shown = ctl.run(&["jobs"]);
     assert!(shown.lines().count() == 5 && shown.contains("jobs.d/keys.sql") && shown.contains(why), "{shown}");
+    let status = ctl.status();
+    assert_eq!(status["health"], "degraded", "{status}");
+    assert!(status["notes"][0].as_str().unwrap().contains("bad.toml is refused"), "{status}");
     let (well, said, _) = ctl.try_run(&["doctor"]);
     assert!(!well && said.contains("bad.toml is refused"), "{said}");
     // What is mended is a job after a reload, and what is gone is none.

@@ -289,7 +289,9 @@ impl Agent {
         let stands =
             |p: &api::PipelineStatus| matches!(p.state, api::State::Failed | api::State::Parked | api::State::DiskFull);
         notes.extend(roster.notes.iter().cloned());
-        let well = health.degraded.is_empty() && !pipelines.iter().any(stands);
+        let refused = self.refused_files();
+        let well = health.degraded.is_empty() && refused.is_empty() && !pipelines.iter().any(stands);
+        notes.extend(refused);
         api::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

@@ -10,6 +10,13 @@ use super::status;
 use crate::plan::JobPlan;
 
 impl Agent {
+    /// Which files there is no job of, and why, a line for each.
+    pub(super) fn refused_files(&self) -> Vec<String> {
+        let files = self.files();
+        let refused = files.jobs.iter().filter_map(|job| Some((&job.written.file, job.refused.as_ref()?)));
+        refused.map(|(file, why)| format!("{} is refused: {why}", file.display())).collect()
+    }
+
     /// All jobs, by their ids.
     pub(crate) fn list_jobs(&self) -> Vec<api::Job> {
         let files = self.files();

@@ -100,15 +100,16 @@ fn spawn(command: &mut Command) -> anyhow::Result<std::process::Child> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
     /// A stand-in for the agent: a shell script that is run with the agent's arguments.
     fn script(folder: &Path, text: &str) -> PathBuf {
-        let path = folder.join("agent");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (draft, path) = (folder.join("draft"), folder.join("agent"));
+        std::fs::write(&draft, format!("#!/bin/sh\n{text}\n")).unwrap();
+        // By a process of its own: what this one has open for writing, and any child that it makes meanwhile, can't be run.
+        let made = std::process::Command::new("install").args(["-m", "755"]).args([&draft, &path]).status();
+        assert!(made.unwrap().success());
         path
     }
 

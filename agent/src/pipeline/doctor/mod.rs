@@ -80,9 +80,8 @@ impl Agent {
         if checks.is_empty() {
             checks.push(check(None, "store", Verdict::Ok, "what is owed is kept well".to_owned()));
         }
-        for (file, why) in self.files().jobs.iter().filter_map(|job| Some((&job.written.file, job.refused.as_ref()?))) {
-            let refused = check(None, "jobs", Verdict::Bad, format!("{} is refused: {why}", file.display()));
-            checks.push(advised(refused, "put right what it says; splashctl reload"));
+        for why in self.refused_files() {
+            checks.push(advised(check(None, "jobs", Verdict::Bad, why), "put right what it says; splashctl reload"));
         }
         let roster = self.roster.now();
         let aside = roster.set_aside.iter().map(|job| job.status());

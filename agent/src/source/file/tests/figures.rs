@@ -34,13 +34,13 @@ fn idle_files_cost_neither_descriptors_nor_looks_all_the_time() {
         let started = Instant::now();
         rig.poll();
         rig.run(1000);
-        println!("{count} files: read in {:?}, {} KiB", started.elapsed(), resident() - before);
+        println!("{count} files: read in {:?}, {} KiB", started.elapsed(), resident().saturating_sub(before));
         assert_eq!(rig.records.len(), count);
         rig.records = Vec::new();
         rig.rows = std::collections::BTreeMap::new();
         // Virtual time: long enough to be idle, then the cost of a minute.
         rig.run(120_000);
-        println!("{count} files: idle {} KiB with the test's own", resident() - before);
+        println!("{count} files: idle {} KiB with the test's own", resident().saturating_sub(before));
         let (mut polls, from) = (0, spent());
         let end = rig.now + Duration::from_secs(60);
         while rig.now < end {
