@@ -1,5 +1,6 @@
 //! Reading again on an operator's word, and what becomes of the documents that are there.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use e2e::agent::{Agent, PATIENCE, Room};
@@ -18,6 +19,18 @@ fn refused(agent: &Agent, arguments: &[&str]) -> String {
 
 fn settled(agent: &Agent, read: u64) {
     wait::holds("it is read and arrives", PATIENCE, || agent.ctl().number("acknowledged_records") == Some(read));
+}
+
+/// A log of these lines, and an agent that has read and shipped them.
+fn following(room: &Room, endpoint: &Endpoint, lines: &str) -> (PathBuf, Agent) {
+    let log = room.logs().join("a.log");
+    std::fs::write(&log, lines).unwrap();
+    let mut agent = room.agent(&format!("id = \"job\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, "")));
+    agent.start_ready();
+    let count = lines.lines().count();
+    endpoint.wait_count(INDEX, count, PATIENCE);
+    settled(&agent, count as u64);
+    (log, agent)
 }
 
 #[test]
@@ -95,12 +108,7 @@ fn what_is_there_is_replaced_only_by_overwrite() {
 #[test]
 fn files_are_read_again_from_their_beginning_under_their_ids_or_under_new_ones() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
-    let log = room.logs().join("a.log");
-    std::fs::write(&log, "one\ntwo\n").unwrap();
-    let mut agent = room.agent(&format!("id = \"job\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, "")));
-    agent.start_ready();
-    endpoint.wait_count(INDEX, 2, PATIENCE);
-    settled(&agent, 2);
+    let (log, mut agent) = following(&room, &endpoint, "one\ntwo\n");
     agent.ctl().run(&["positions", "reset", "job", "--to", "beginning", "--fill", "--yes"]);
     settled(&agent, 4);
     assert_eq!((endpoint.count(INDEX), agent.ctl().number("duplicate_records")), (2, Some(2)));
@@ -124,19 +132,10 @@ fn files_are_read_again_from_their_beginning_under_their_ids_or_under_new_ones()
 #[test]
 fn one_file_is_read_on_from_a_line_that_an_operator_names_and_from_no_other_place() {
     let (room, endpoint) = (Room::new(), Endpoint::start());
-    let log = room.logs().join("a.log");
-    std::fs::write(&log, "one\ntwo\nthree\n").unwrap();
-    let mut agent = room.agent(&format!("id = \"job\"\n{}", room.raw_job("*.log", &endpoint.url(), INDEX, "")));
-    agent.start_ready();
-    endpoint.wait_count(INDEX, 3, PATIENCE);
-    settled(&agent, 3);
+    let (log, mut agent) = following(&room, &endpoint, "one\ntwo\nthree\n");
     let path = log.to_str().unwrap();
-    let set =
-        |to: &str| vec!["positions", "set", "job", path, "--to", to].into_iter().map(str::to_owned).collect::<Vec<_>>();
     let set = |agent: &Agent, to: &str, more: &[&str]| {
-        let arguments = set(to);
-        let all: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        agent.ctl().try_run(&all)
+        agent.ctl().try_run(&[&["positions", "set", "job", path, "--to", to], more].concat())
     };
     for (to, why) in [("5", "a line, which begins at 4"), ("99", "it ends at 14"), ("x", "like 0 or 4096")] {
         let (well, _, err) = set(&agent, to, &["--yes"]);

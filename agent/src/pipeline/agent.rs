@@ -78,6 +78,9 @@ impl StartError {
     }
 }
 
+/// With less room on the disk than this nothing more is taken in.
+pub(super) const MIN_FREE_BYTES: u64 = 128 << 20;
+
 /// All that runs. Used as `Arc<Agent>`.
 pub(crate) struct Agent {
     pub(super) store: Store,
@@ -129,7 +132,7 @@ impl Agent {
             durability: settings.durability,
             segment_bytes: 64 << 20,
             rewind: versions::rewind,
-            min_free_bytes: 128 << 20,
+            min_free_bytes: MIN_FREE_BYTES,
             ballast_bytes: 64 << 20,
             agent_id: settings.agent_id.clone(),
             machine: std::fs::read_to_string("/etc/machine-id").unwrap_or_default().trim().to_owned(),

@@ -8,10 +8,9 @@ use splashdam_api::words::{bytes, count};
 use splashdam_api::{Check, Verdict};
 
 use super::{advised, check};
+use crate::pipeline::agent::MIN_FREE_BYTES;
 use crate::record::Timestamp;
 
-/// Below so much room the store takes no more.
-const LEAST_FREE: u64 = 128 << 20;
 /// No clock that is right is before 2025.
 const EARLIEST_MS: i64 = 1_735_689_600_000;
 
@@ -71,16 +70,16 @@ fn room(folder: &Path, wanted: u64, kept: u64) -> Option<Check> {
     let disk = rustix::fs::statvfs(folder).ok()?;
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let place = folder.display();
-    let more = wanted.saturating_sub(kept).saturating_add(LEAST_FREE);
+    let more = wanted.saturating_sub(kept).saturating_add(MIN_FREE_BYTES);
     let found =
         format!("{} free for {place}, which holds {} and may grow to {}", bytes(free), bytes(kept), bytes(wanted));
     if disk.f_files > 0 && disk.f_favail < 1000 {
         let few = check(None, "disk", Verdict::Bad, format!("{found}; only {} files can be made", disk.f_favail));
         return Some(advised(few, "the file system has no inodes left: delete files"));
     }
-    Some(if free < LEAST_FREE {
+    Some(if free < MIN_FREE_BYTES {
         let full = check(None, "disk", Verdict::Bad, found);
-        advised(full, "make room: below 128 MiB nothing more is read until there is")
+        advised(full, &format!("make room: below {} MiB nothing more is read until there is", MIN_FREE_BYTES >> 20))
     } else if free < more {
         let tight = check(None, "disk", Verdict::Warn, found);
         advised(tight, "lower buffer.max_bytes, or make room: in a long outage the disk is full before the buffers are")
